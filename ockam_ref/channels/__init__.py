@@ -1,0 +1,1 @@
+"""Secure channels: handshake, trust, data phase."""

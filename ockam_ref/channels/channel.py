@@ -1,0 +1,200 @@
+"""An open secure channel: the data phase, its routes and its end (facts 04 sections 3.9 to 3.13).
+
+Both handshakes end here.  The state is single use wherever it seals a packet: the node keeps the only copy.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from ockam_ref.channels.data_phase import ReceivingState, SendingState, open_packet, seal
+from ockam_ref.effects import (
+    CancelTimer,
+    Effect,
+    Effects,
+    Forward,
+    NamePeer,
+    Report,
+    StopWorker,
+    Watch,
+)
+from ockam_ref.errors import DecodeError, MisuseError, PeerError
+from ockam_ref.events import AddressGone, MessageReceived, StopRequested, WorkerEvent
+from ockam_ref.machine import Transition
+from ockam_ref.observations import ChannelClosed, ChannelOpened, MessageDropped
+from ockam_ref.wire.address import Address
+from ockam_ref.wire.channel_message import (
+    ChannelPayload,
+    Close,
+    channel_payload_parts,
+    decode_channel_message,
+    encode_channel_message,
+)
+from ockam_ref.wire.local_message import LocalInfo, LocalMessage
+from ockam_ref.wire.route import Route
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelAddresses:
+    """The addresses of one end (facts 04 section 2.1).
+
+    ``decryptor_remote`` is all that the peer learns; ``decryptor_internal`` is the source of what was decrypted;
+    ``encryptor`` is where applications send, "the channel" in a route.
+    """
+
+    decryptor_remote: Address
+    decryptor_internal: Address
+    encryptor: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A channel that carries messages; ``route_nonce`` is the newest nonce that taught a responder its way back."""
+
+    addresses: ChannelAddresses
+    initiator: bool
+    sending: SendingState
+    receiving: ReceivingState
+    remote_route: Route
+    local_info: tuple[LocalInfo, ...]
+    peer: bytes
+    route_nonce: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Terminal: everything is ignored."""
+
+
+TRANSITIONS: Final = (
+    Transition("Open", "MessageReceived at the encryptor", "Open", "sealed and sent to the peer"),
+    Transition("Open", "MessageReceived at decryptor_remote", "Open", "opened and forwarded, or a recorded drop"),
+    Transition("Open", "Close from the peer", "Closed", "no Close goes back"),
+    Transition("Open", "AddressGone of the first hop", "Closed", "the way to the peer is gone"),
+    Transition("Open", "StopRequested", "Closed", "one Close is sent"),
+    Transition("Closed", "any", "Closed", "ignored"),
+)
+
+_CLOSE: Final = encode_channel_message(Close())
+
+
+def opened(state: Open) -> Effects:
+    """Return what the node must know of a channel that has just opened."""
+    encryptor = state.addresses.encryptor
+    worker = state.addresses.decryptor_remote
+    return (
+        CancelTimer("handshake"),
+        NamePeer(encryptor, state.peer),
+        Watch(state.remote_route[0]),
+        Report(ChannelOpened(worker, encryptor, state.peer, state.initiator)),
+    )
+
+
+def receive(state: Open, event: WorkerEvent) -> tuple[Open | Closed, Effects]:
+    """Advance an open channel by one event; peer input never raises."""
+    match event:
+        case MessageReceived(destination, source, message):
+            if destination == state.addresses.encryptor:
+                return _encrypt(state, source, message)
+            if destination == state.addresses.decryptor_remote:
+                return _decrypt(state, source, message)
+            return state, (drop("not-an-input", "this address of a channel takes no messages", source, message),)
+        case AddressGone(address) if address == state.remote_route[0]:
+            return _end(state, "the way to the peer is gone")
+        case StopRequested(reason):
+            return _stop(state, reason)
+        case _:
+            return state, ()
+
+
+def _encrypt(state: Open, source: Address, message: LocalMessage) -> tuple[Open | Closed, Effects]:
+    onward_route = message.onward_route[1:]
+    if not onward_route:
+        return state, (drop("incomplete-route", "nothing follows the channel in the route", source, message),)
+    payload = message.payload
+    prefix, suffix = channel_payload_parts(onward_route, message.return_route, len(payload))
+    try:
+        sending, packet = seal(state.sending, b"".join((prefix, payload, suffix)))
+    except MisuseError as error:
+        return _end(state, str(error))
+    outer = LocalMessage(state.remote_route, (), packet, (), message.tracing_context)
+    return _with(state, sending, state.receiving), (Forward(state.addresses.encryptor, outer),)
+
+
+def _decrypt(state: Open, source: Address, message: LocalMessage) -> tuple[Open | Closed, Effects]:
+    packet = message.payload
+    try:
+        receiving, plaintext = open_packet(state.receiving, packet)
+    except PeerError as error:
+        return state, (drop(error.code, str(error), source, message),)
+    state = _with(state, state.sending, receiving)
+    try:
+        content = decode_channel_message(plaintext)
+    except DecodeError as error:
+        return state, (drop("bad-channel-message", str(error), source, message),)
+    if isinstance(content, ChannelPayload):
+        effects: list[Effect] = []
+        if not state.initiator:
+            state, effects = _learn_route(state, message.return_route, int.from_bytes(packet[:8], "big"))
+        addresses = state.addresses
+        inner = LocalMessage(
+            content.onward_route,
+            (addresses.encryptor, *content.return_route),
+            content.payload,
+            state.local_info,
+            message.tracing_context,
+        )
+        effects.append(Forward(addresses.decryptor_internal, inner))
+        return state, tuple(effects)
+    if isinstance(content, Close):
+        return _end(state, "the peer closed the channel")
+    return state, (drop("refresh-credentials", "no authority is configured for this channel", source, message),)
+
+
+def _learn_route(state: Open, return_route: Route, nonce: int) -> tuple[Open, list[Effect]]:
+    """Follow the peer to another way: only a newer Payload may teach one (facts 04 section 3.11)."""
+    if nonce <= state.route_nonce:
+        return state, []
+    route = (*return_route, state.remote_route[-1])
+    if route == state.remote_route:
+        return replace(state, route_nonce=nonce), []
+    effects: list[Effect] = [] if route[0] == state.remote_route[0] else [Watch(route[0])]
+    return replace(state, route_nonce=nonce, remote_route=route), effects
+
+
+def _with(state: Open, sending: SendingState, receiving: ReceivingState) -> Open:
+    """``replace`` costs three times as much, and this runs once for every message."""
+    return Open(
+        state.addresses,
+        state.initiator,
+        sending,
+        receiving,
+        state.remote_route,
+        state.local_info,
+        state.peer,
+        state.route_nonce,
+    )
+
+
+def _stop(state: Open, reason: str) -> tuple[Closed, Effects]:
+    """Say Close once, as the last message of this end."""
+    closed = _closed(state, reason)
+    try:
+        _, packet = seal(state.sending, _CLOSE)
+    except MisuseError:
+        return Closed(), (closed,)
+    addresses = state.addresses
+    outer = LocalMessage(state.remote_route, (addresses.encryptor,), packet)
+    return Closed(), (Forward(addresses.encryptor, outer), closed)
+
+
+def _end(state: Open, reason: str) -> tuple[Closed, Effects]:
+    return Closed(), (_closed(state, reason), StopWorker(state.addresses.decryptor_remote, reason))
+
+
+def _closed(state: Open, reason: str) -> Report:
+    return Report(ChannelClosed(state.addresses.decryptor_remote, state.addresses.encryptor, reason))
+
+
+def drop(rule: str, detail: str, source: Address, message: LocalMessage) -> Report:
+    """Record a message that goes no further."""
+    return Report(MessageDropped(rule, detail, source, message.onward_route, message.return_route))

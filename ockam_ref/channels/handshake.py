@@ -1,0 +1,68 @@
+"""What both ends of a channel handshake share: addresses, the check of the peer, the first open state."""
+
+from dataclasses import dataclass
+
+from ockam_ref.channels.channel import ChannelAddresses, Open
+from ockam_ref.channels.data_phase import start_receiving, start_sending
+from ockam_ref.channels.trust import TrustPolicy, is_trusted
+from ockam_ref.errors import ErrorCode, VerificationError
+from ockam_ref.identities.local import LocalIdentity
+from ockam_ref.identities.presentation import VerifiedPeer, decode_presentation, verify_presentation
+from ockam_ref.machine import FlowControlId, Fresh, Mailbox
+from ockam_ref.noise.handshake import Completed, Role
+from ockam_ref.routing.access_control import ALLOW_ALL, DENY_ALL, AllowConsumers
+from ockam_ref.wire.local_message import channel_local_info
+from ockam_ref.wire.route import Route
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One end while it shakes hands: who it is, whom it trusts, how it is addressed."""
+
+    addresses: ChannelAddresses
+    identity: LocalIdentity
+    trust: TrustPolicy
+
+
+def draw_addresses(fresh: Fresh) -> ChannelAddresses:
+    """Name the addresses drawn for one end."""
+    remote, internal, encryptor = fresh.addresses
+    return ChannelAddresses(remote, internal, encryptor)
+
+
+def mailboxes(
+    addresses: ChannelAddresses, flow_control_id: FlowControlId, spawner_id: FlowControlId | None
+) -> tuple[Mailbox, ...]:
+    """Return the mailboxes of one end (facts 04 section 2.1)."""
+    return (
+        Mailbox(addresses.decryptor_remote, ALLOW_ALL, ALLOW_ALL),
+        Mailbox(addresses.decryptor_internal, DENY_ALL, AllowConsumers(flow_control_id, spawner_id)),
+        Mailbox(addresses.encryptor, ALLOW_ALL, ALLOW_ALL, terminal=True),
+    )
+
+
+def check_peer(end: End, payload: bytes, noise_static: bytes, unix: int) -> VerifiedPeer:
+    """Verify what the peer presented, in the order of facts 04 section 2.8, up to the comparison with what is known.
+
+    Raises:
+        DecodeError: the payload is no presentation.
+        VerificationError: a signature, a time, the binding to the Noise key, or the trust policy says no.
+    """
+    peer = verify_presentation(decode_presentation(payload), noise_static=noise_static, now=unix)
+    identifier = peer.identity.identifier
+    if not is_trusted(end.trust, identifier.value):
+        raise VerificationError(ErrorCode.NOT_TRUSTED, f"the trust policy does not accept {identifier}")
+    return peer
+
+
+def first_open_state(end: End, completed: Completed, peer: bytes, remote_route: Route) -> Open:
+    """Return the open channel that a completed handshake makes."""
+    return Open(
+        end.addresses,
+        completed.role is Role.INITIATOR,
+        start_sending(completed.sending),
+        start_receiving(completed.receiving),
+        remote_route,
+        (channel_local_info(peer),),
+        peer,
+    )

@@ -1,0 +1,176 @@
+"""Everything that can happen to a worker: the closed vocabulary of events.
+
+Events are past tense.  Those on the data path are named tuples, because they are built for every message and a named
+tuple costs half of a frozen data class; all are values.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from ockam_ref.machine import LinkId, Now
+from ockam_ref.wire.address import Address
+from ockam_ref.wire.local_message import LocalMessage
+from ockam_ref.wire.route import Route
+
+# ---- messages
+
+
+class MessageReceived(NamedTuple):
+    """A message reached the mailbox ``destination``; ``source`` is the mailbox of this node that sent it."""
+
+    destination: Address
+    source: Address
+    message: LocalMessage
+    now: Now
+
+
+# ---- links: byte streams that the host holds (connections to nodes, sockets of portals)
+
+
+class BytesReceived(NamedTuple):
+    """Bytes came in, in order.  They belong to the core from now on: the host does not reuse the buffer."""
+
+    link: LinkId
+    data: bytes | memoryview
+    now: Now
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOpened:
+    """What ``OpenLink`` asked for is open; reading has not started."""
+
+    link: LinkId
+    now: Now
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFailed:
+    """What ``OpenLink`` asked for could not be had; ``reason`` is for people."""
+
+    link: LinkId
+    reason: str
+    now: Now
+
+
+@dataclass(frozen=True, slots=True)
+class LinkAccepted:
+    """A client connected to the listening socket of the worker ``listener``; reading has not started."""
+
+    link: LinkId
+    listener: Address
+    now: Now
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFinished:
+    """The other side will send no more bytes (end of file); our direction still works."""
+
+    link: LinkId
+    now: Now
+
+
+@dataclass(frozen=True, slots=True)
+class LinkClosed:
+    """The link is gone in both directions, by a reset, a failed write or the host's decision."""
+
+    link: LinkId
+    reason: str
+    now: Now
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDrained:
+    """All bytes given to the link so far have left this process (answer to ``ReportDrained``)."""
+
+    link: LinkId
+    now: Now
+
+
+# ---- time, neighbours, the store
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """The timer of that name, set by this worker, is due."""
+
+    name: str
+    now: Now
+
+
+@dataclass(frozen=True, slots=True)
+class AddressGone:
+    """The worker behind an address that this worker watches has stopped."""
+
+    address: Address
+    now: Now
+
+
+@dataclass(frozen=True, slots=True)
+class PeerCompared:
+    """The answer to ``ComparePeer``: whether the presented change history may be believed, else why not."""
+
+    refusal: str | None
+    now: Now
+
+
+@dataclass(frozen=True, slots=True)
+class ChildStarted:
+    """A worker that this listener asked for exists: a half-open channel, a portal connection."""
+
+    child: Address
+    now: Now
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSettled:
+    """That worker counts no more against the listener's limit: its channel is open, its connection has ended."""
+
+    child: Address
+    now: Now
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """The worker stops after this event; what it says now is the last thing it says."""
+
+    reason: str
+    now: Now
+
+
+@dataclass(frozen=True, slots=True)
+class RouteChanged:
+    """The host gives an inlet another way to its outlet; ``peer`` is the identifier at the far end, if one is known."""
+
+    route: Route
+    peer: bytes | None
+    now: Now
+
+
+@dataclass(frozen=True, slots=True)
+class PauseChanged:
+    """The host pauses or resumes an inlet: while paused, new clients are closed at once."""
+
+    paused: bool
+    now: Now
+
+
+WorkerEvent: TypeAlias = (
+    MessageReceived
+    | BytesReceived
+    | LinkOpened
+    | LinkFailed
+    | LinkAccepted
+    | LinkFinished
+    | LinkClosed
+    | LinkDrained
+    | TimerFired
+    | AddressGone
+    | PeerCompared
+    | ChildStarted
+    | ChildSettled
+    | StopRequested
+    | RouteChanged
+    | PauseChanged
+)
+
+LinkEvent: TypeAlias = BytesReceived | LinkOpened | LinkFailed | LinkFinished | LinkClosed | LinkDrained

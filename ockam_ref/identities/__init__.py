@@ -1,0 +1,1 @@
+"""Identities: identifiers, change histories, purpose keys and what a handshake shows of them."""

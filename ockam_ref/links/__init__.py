@@ -1,0 +1,1 @@
+"""The streams between nodes: framing, and the workers that routes name."""

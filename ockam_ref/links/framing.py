@@ -1,0 +1,91 @@
+"""Cutting a byte stream into frames: one version byte, then ``u32`` length and body, for ever (facts 02 section 2.2).
+
+Pure: ``receive(state, data)`` returns the next state and the bodies that are complete, as views where it can.  Bytes
+that wait are kept as chunks and joined once, when the frame is whole.
+"""
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from ockam_ref.errors import ErrorCode, PeerError
+from ockam_ref.machine import Transition
+from ockam_ref.wire.transport_message import MAX_MESSAGE_LENGTH, PROTOCOL_VERSION
+
+MAX_WAITING_CHUNKS: Final = 64
+"""Chunks of an unfinished frame are glued beyond this number: a peer that drips bytes costs no more than its bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitingVersion:
+    """Nothing has arrived yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitingFrame:
+    """Between frames or inside one: ``waiting`` bytes in ``chunks``, of ``wanted`` that make the next step possible."""
+
+    chunks: tuple[bytes | memoryview, ...] = ()
+    waiting: int = 0
+    wanted: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The peer broke the framing; nothing it sends is looked at any more."""
+
+
+FramingState: TypeAlias = AwaitingVersion | AwaitingFrame | Broken
+Frames: TypeAlias = list[memoryview]
+
+TRANSITIONS: Final = (
+    Transition("AwaitingVersion", "version byte 1", "AwaitingFrame"),
+    Transition("AwaitingVersion", "any other byte", "Broken"),
+    Transition("AwaitingFrame", "bytes", "AwaitingFrame", "complete bodies come out"),
+    Transition("AwaitingFrame", "length above 16 MiB", "Broken"),
+    Transition("Broken", "bytes", "Broken", "ignored"),
+)
+
+_BETWEEN_FRAMES: Final = AwaitingFrame()
+
+
+def receive(state: FramingState, data: bytes | memoryview) -> tuple[FramingState, Frames]:
+    """Take the next bytes of the stream; return the frame bodies that they complete.
+
+    Raises:
+        PeerError: the version is not 1, or a length is above ``MAX_MESSAGE_LENGTH``.  The caller closes the link.
+    """
+    if not data or isinstance(state, Broken):
+        return state, []
+    if isinstance(state, AwaitingVersion):
+        if data[0] != PROTOCOL_VERSION:
+            raise PeerError(
+                ErrorCode.UNSUPPORTED_VERSION, f"the peer speaks version {data[0]}, we speak {PROTOCOL_VERSION}"
+            )
+        return _cut(memoryview(data)[1:])
+    waiting = state.waiting + len(data)
+    if waiting < state.wanted:
+        chunks = (*state.chunks, data)
+        if len(chunks) > MAX_WAITING_CHUNKS:
+            chunks = (b"".join(chunks),)
+        return AwaitingFrame(chunks, waiting, state.wanted), []
+    return _cut(memoryview(b"".join((*state.chunks, data)) if state.chunks else data))
+
+
+def _cut(view: memoryview) -> tuple[AwaitingFrame, Frames]:
+    """Cut all whole frames from the front; what remains waits."""
+    frames: Frames = []
+    start, end = 0, len(view)
+    while end - start >= 4:
+        length = int.from_bytes(view[start : start + 4], "big")
+        if length > MAX_MESSAGE_LENGTH:
+            raise PeerError(
+                ErrorCode.TOO_LONG, f"the peer announced a message of {length} bytes; {MAX_MESSAGE_LENGTH} is the limit"
+            )
+        stop = start + 4 + length
+        if stop > end:
+            return AwaitingFrame((view[start:],), end - start, 4 + length), frames
+        frames.append(view[start + 4 : stop])
+        start = stop
+    if start == end:
+        return _BETWEEN_FRAMES, frames
+    return AwaitingFrame((view[start:],), end - start, 4), frames

@@ -1,0 +1,136 @@
+"""What a node tells people: drops with the rule that said no, connections, channels, relays.
+
+Observations are values in ``Report`` effects, so tests assert them and hosts print, count or wait for them.  None
+holds a key or a payload.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ockam_ref.machine import LinkId
+from ockam_ref.wire.address import Address
+from ockam_ref.wire.route import Route
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDropped:
+    """A message went no further; ``rule`` names what refused it, ``detail`` says it in a sentence."""
+
+    rule: str
+    detail: str
+    source: Address
+    onward_route: Route
+    return_route: Route
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLost:
+    """The connection behind the worker ``worker`` has ended."""
+
+    worker: Address
+    link: LinkId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelOpened:
+    """A handshake is complete; ``peer`` is the verified identifier, ``encryptor`` the address to send through."""
+
+    worker: Address
+    encryptor: Address
+    peer: bytes
+    initiator: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeFailed:
+    """A channel did not come to be; nothing of this is told to the peer."""
+
+    worker: Address
+    reason: str
+    initiator: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelClosed:
+    """An open channel has ended."""
+
+    worker: Address
+    encryptor: Address
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionOpened:
+    """A portal connection carries bytes from now on; ``portal`` is the inlet or outlet it belongs to."""
+
+    worker: Address
+    portal: Address
+    side: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionClosed:
+    """A portal connection has ended; ``sent`` and ``received`` count bytes of the local socket's other end.
+
+    ``opened`` tells whether it ever carried bytes; ``answered`` whether the other end ever said anything, which lets
+    a host tell a dead way from a refusal.
+    """
+
+    worker: Address
+    portal: Address
+    side: str
+    reason: str
+    sent: int
+    received: int
+    opened: bool
+    answered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RelayRegistered:
+    """A hub made (or replaced) the relay of that name."""
+
+    worker: Address
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RelayRemoved:
+    """A hub's relay is gone, for instance because the link of its owner died."""
+
+    worker: Address
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RelayReady:
+    """The hub confirmed our registration; others reach us under ``remote_address`` on the hub."""
+
+    worker: Address
+    remote_address: Address
+    forwarding_route: Route
+
+
+@dataclass(frozen=True, slots=True)
+class RelayFailed:
+    """The hub did not confirm our registration."""
+
+    worker: Address
+    reason: str
+
+
+Observation: TypeAlias = (
+    MessageDropped
+    | LinkLost
+    | ChannelOpened
+    | HandshakeFailed
+    | ChannelClosed
+    | ConnectionOpened
+    | ConnectionClosed
+    | RelayRegistered
+    | RelayRemoved
+    | RelayReady
+    | RelayFailed
+)

@@ -1,0 +1,1 @@
+"""Inlets and outlets: any TCP application through a route."""

@@ -1,0 +1,284 @@
+"""A running portal connection: bytes of a socket as Payload messages, and back (facts 05 sections 1 and 2).
+
+Inlet and outlet share it; they differ in how a connection opens and in what the end of the local stream means for a
+peer that knows no half-close.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final, TypeAlias
+
+from ockam_ref.effects import (
+    CloseLink,
+    Effect,
+    Effects,
+    FinishSending,
+    Forward,
+    Report,
+    ReportDrained,
+    SendBytes,
+    SetTimer,
+    StartReading,
+    StopReading,
+    StopWorker,
+)
+from ockam_ref.errors import DecodeError
+from ockam_ref.events import (
+    AddressGone,
+    BytesReceived,
+    LinkClosed,
+    LinkDrained,
+    LinkFinished,
+    MessageReceived,
+    StopRequested,
+    TimerFired,
+    WorkerEvent,
+)
+from ockam_ref.machine import LinkId, Now, Transition
+from ockam_ref.observations import ConnectionClosed, ConnectionOpened, MessageDropped
+from ockam_ref.portals.credit import NO_CREDIT, Credit, credit_answered, credit_sent
+from ockam_ref.wire.address import Address
+from ockam_ref.wire.local_message import LocalMessage, find_channel_identifier
+from ockam_ref.wire.portal_message import (
+    Payload,
+    PortalMessage,
+    Signal,
+    decode_portal_message,
+    encode_portal_message,
+    payload_head,
+)
+from ockam_ref.wire.route import Route
+
+HALF_CLOSE_LINGER_S: Final = 2.0
+"""How long an inlet whose client has finished waits for more of the answer, from a peer that knows no half-close."""
+
+PING: Final = encode_portal_message(Signal.PING)
+PONG: Final = encode_portal_message(Signal.PONG)
+DISCONNECT: Final = encode_portal_message(Signal.DISCONNECT)
+END_OF_STREAM: Final = payload_head(0)
+"""An empty Payload writes nothing at any peer; between our own ends it says that the stream of its sender has ended."""
+
+NO_COUNTER: Final = 65535
+"""The peer's counter starts before 0."""
+
+
+class Side(StrEnum):
+    """Which end of the portal a connection is."""
+
+    INLET = "inlet"
+    OUTLET = "outlet"
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What does not change while a connection lives; ``peer`` is the identifier that every message must carry."""
+
+    side: Side
+    link: LinkId
+    remote: Address
+    portal: Address
+    peer: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Bytes flow.  ``sent`` counts bytes to the local socket, ``received`` bytes from it."""
+
+    connection: Connection
+    remote_route: Route
+    credit: Credit = NO_CREDIT
+    sent: int = 0
+    received: int = 0
+    last_counter: int = NO_COUNTER
+    marks_to_answer: int = 0
+    local_finished: bool = False
+    remote_finished: bool = False
+    heard_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Terminal: everything is ignored."""
+
+
+RunningState: TypeAlias = Running | Ended
+
+TRANSITIONS: Final = (
+    Transition("Running", "BytesReceived", "Running", "one Payload; a mark now and then; may stop reading"),
+    Transition("Running", "Payload", "Running", "written to the socket"),
+    Transition("Running", "Ping, Pong, LinkDrained", "Running", "credit"),
+    Transition("Running", "LinkFinished", "Running", "end of stream is sent, or an inlet lingers"),
+    Transition("Running", "both directions finished", "Ended", "the socket is closed"),
+    Transition("Running", "Disconnect", "Ended", "earlier bytes are written, nothing is sent back"),
+    Transition("Running", "LinkClosed, wrong counter, linger over, StopRequested", "Ended", "Disconnect is sent"),
+    Transition("Running", "AddressGone of the first hop", "Ended", "the socket is closed"),
+    Transition("Ended", "any", "Ended", "ignored"),
+)
+
+
+def begin(connection: Connection, remote_route: Route, now: Now) -> tuple[Running, Effects]:
+    """Start to carry bytes."""
+    opened = ConnectionOpened(connection.remote, connection.portal, connection.side)
+    state = Running(connection, remote_route, heard_at=now.monotonic)
+    return state, (StartReading(connection.link), Report(opened))
+
+
+def receive(state: Running, event: WorkerEvent) -> tuple[RunningState, Effects]:
+    """Advance a running connection by one event; peer input never raises."""
+    match event:
+        case BytesReceived(_, data):
+            return _read(state, data)
+        case MessageReceived(_, source, message, now):
+            return _take(state, source, message, now)
+        case LinkDrained():
+            answers = tuple(say(state.connection, state.remote_route, PONG) for _ in range(state.marks_to_answer))
+            return replace(state, marks_to_answer=0), answers
+        case LinkFinished(_, now):
+            return _finish(state, now)
+        case LinkClosed(_, reason):
+            return end(state, reason, tell=True, close=False)
+        case AddressGone(address) if address == state.remote_route[0]:
+            return end(state, "the way to the other end is gone", tell=False, close=True)
+        case TimerFired("linger", now):
+            return _linger(state, now)
+        case StopRequested(reason):
+            return end(state, reason, tell=True, close=True, stop=False)
+        case _:
+            return state, ()
+
+
+def say(connection: Connection, route: Route, payload: bytes) -> Forward:
+    """Return a portal message to the other end."""
+    return Forward(connection.remote, LocalMessage(route, (connection.remote,), payload))
+
+
+def read_portal_message(connection: Connection, source: Address, message: LocalMessage) -> PortalMessage | Report:
+    """Decode a message of the other end, or return the drop that says why it is not taken."""
+    if len(message.onward_route) > 1:
+        return _drop("unknown-route", "hops follow the address of a portal connection", source, message)
+    if find_channel_identifier(message.local_info) != connection.peer:
+        return _drop(
+            "identifier-changed", "the message comes from another identity than the connection", source, message
+        )
+    try:
+        return decode_portal_message(message.payload)
+    except DecodeError as error:
+        return _drop("bad-portal-message", str(error), source, message)
+
+
+def _read(state: Running, data: bytes | memoryview) -> tuple[Running, Effects]:
+    connection = state.connection
+    length = len(data)
+    effects: list[Effect] = [say(connection, state.remote_route, b"".join((payload_head(length), data)))]
+    step = credit_sent(state.credit, length)
+    if step.mark:
+        effects.append(say(connection, state.remote_route, PING))
+    if step.pause:
+        effects.append(StopReading(connection.link))
+    return replace(state, received=state.received + length, credit=step.credit), tuple(effects)
+
+
+def _take(state: Running, source: Address, message: LocalMessage, now: Now) -> tuple[RunningState, Effects]:
+    content = read_portal_message(state.connection, source, message)
+    match content:
+        case Payload(data, counter):
+            return _write(state, data, counter, now)
+        case Signal.PING:
+            marks = replace(state, marks_to_answer=state.marks_to_answer + 1)
+            return marks, (ReportDrained(state.connection.link),)
+        case Signal.PONG:
+            return _answered(state)
+        case Signal.DISCONNECT:
+            return end(state, "the other end closed the connection", tell=False, close=True)
+        case _:
+            return state, (content,)
+
+
+def _write(state: Running, data: bytes | memoryview, counter: int | None, now: Now) -> tuple[RunningState, Effects]:
+    if counter is not None:
+        expected = 0 if state.last_counter == NO_COUNTER else state.last_counter + 1
+        if counter != expected:
+            return end(state, f"packet {counter} came where {expected} was due", tell=True, close=True)
+        state = replace(state, last_counter=counter)
+    if state.remote_finished:
+        return state, ()
+    if data:
+        state = replace(state, sent=state.sent + len(data), heard_at=now.monotonic)
+        return state, (SendBytes(state.connection.link, (data,)),)
+    if not state.credit.agreed:
+        return state, ()
+    state = replace(state, remote_finished=True)
+    if state.local_finished:
+        return end(state, "both sides have finished", tell=False, close=True)
+    return state, (FinishSending(state.connection.link),)
+
+
+def _answered(state: Running) -> tuple[Running, Effects]:
+    connection, before = state.connection, state.credit
+    step = credit_answered(before)
+    effects: list[Effect] = []
+    if step.credit.agreed and not before.agreed and connection.side is Side.INLET:
+        effects.append(say(connection, state.remote_route, PONG))
+    if step.resume and not state.local_finished:
+        effects.append(StartReading(connection.link))
+    return replace(state, credit=step.credit), tuple(effects)
+
+
+def _finish(state: Running, now: Now) -> tuple[RunningState, Effects]:
+    connection = state.connection
+    if state.credit.agreed:
+        state = replace(state, local_finished=True)
+        last = say(connection, state.remote_route, END_OF_STREAM)
+        if not state.remote_finished:
+            return state, (last,)
+        ended, effects = end(state, "both sides have finished", tell=False, close=True)
+        return ended, (last, *effects)
+    if connection.side is Side.INLET:
+        lingering = replace(state, local_finished=True, heard_at=now.monotonic)
+        return lingering, (SetTimer("linger", now.monotonic + HALF_CLOSE_LINGER_S),)
+    return end(state, "the target closed the connection", tell=True, close=True)
+
+
+def _linger(state: Running, now: Now) -> tuple[RunningState, Effects]:
+    silent_until = state.heard_at + HALF_CLOSE_LINGER_S
+    if now.monotonic < silent_until:
+        return state, (SetTimer("linger", silent_until),)
+    return end(state, "the client closed the connection", tell=True, close=True)
+
+
+def end(state: Running, reason: str, *, tell: bool, close: bool, stop: bool = True) -> tuple[Ended, Effects]:
+    """End the connection: Disconnect to the other end if it does not know, the socket closed after its last bytes."""
+    connection = state.connection
+    effects: list[Effect] = []
+    if tell:
+        effects.append(say(connection, state.remote_route, DISCONNECT))
+    effects.extend(
+        ending(connection, reason, close=close, stop=stop, sent=state.sent, received=state.received, opened=True)
+    )
+    return Ended(), tuple(effects)
+
+
+def ending(
+    connection: Connection,
+    reason: str,
+    *,
+    close: bool,
+    stop: bool = True,
+    sent: int = 0,
+    received: int = 0,
+    opened: bool = False,
+    answered: bool = True,
+) -> Effects:
+    """Return the effects that end a connection in whatever state it is."""
+    closed = ConnectionClosed(
+        connection.remote, connection.portal, connection.side, reason, sent, received, opened, answered
+    )
+    return (
+        *((CloseLink(connection.link, reason),) if close else ()),
+        Report(closed),
+        *((StopWorker(connection.remote, reason),) if stop else ()),
+    )
+
+
+def _drop(rule: str, detail: str, source: Address, message: LocalMessage) -> Report:
+    return Report(MessageDropped(rule, detail, source, message.onward_route, message.return_route))

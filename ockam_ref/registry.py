@@ -1,0 +1,30 @@
+"""Every kind of worker that a node can start, by the class of its configuration: one line a machine."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ockam_ref.channels import initiator, listener, responder
+from ockam_ref.links import tcp_link, tcp_listener
+from ockam_ref.machine import AnyMachine
+from ockam_ref.portals import inlet, outlet
+from ockam_ref.relays import relay, remote, service
+from ockam_ref.workers import application, echo, hop, uppercase
+
+MACHINES: Final[Mapping[type[Any], AnyMachine]] = {
+    application.Application: application.MACHINE,
+    echo.Echo: echo.MACHINE,
+    hop.Hop: hop.MACHINE,
+    inlet.Inlet: inlet.INLET,
+    inlet.InletConnection: inlet.CONNECTION,
+    initiator.SecureChannel: initiator.MACHINE,
+    listener.SecureChannelListener: listener.MACHINE,
+    outlet.Outlet: outlet.OUTLET,
+    outlet.OutletConnection: outlet.CONNECTION,
+    relay.Relay: relay.MACHINE,
+    remote.RemoteRelay: remote.MACHINE,
+    responder.Responder: responder.MACHINE,
+    service.RelayService: service.MACHINE,
+    tcp_link.TcpLink: tcp_link.MACHINE,
+    tcp_listener.TcpListener: tcp_listener.MACHINE,
+    uppercase.Uppercase: uppercase.MACHINE,
+}

@@ -1,0 +1,1 @@
+"""Names on a hub for nodes that cannot be reached directly."""

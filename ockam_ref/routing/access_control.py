@@ -1,0 +1,106 @@
+"""Who may send a message to an address, and to whom an address may send (facts 06 sections 2.2 and 3).
+
+A control is a value; ``refusal`` evaluates it against one message and returns ``None``, or the name of the rule that
+said no.  A refused message is dropped and recorded; neither sender nor peer is told.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias, assert_never
+
+from ockam_ref.routing.flow_controls import FlowControls
+from ockam_ref.wire.address import Address
+from ockam_ref.wire.local_message import LocalMessage, find_channel_identifier
+
+
+@dataclass(frozen=True, slots=True)
+class AllowAll:
+    """Everything may pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class DenyAll:
+    """Nothing may pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllowSources:
+    """Incoming: the sending mailbox of this node is one of these; the return route is not looked at."""
+
+    addresses: frozenset[Address]
+
+
+@dataclass(frozen=True, slots=True)
+class AllowOnward:
+    """Outgoing: the first hop of the onward route is one of these."""
+
+    addresses: frozenset[Address]
+
+
+@dataclass(frozen=True, slots=True)
+class AllowConsumers:
+    """Outgoing, of producers: the next hop is a consumer of the flow control or of its spawner."""
+
+    flow_control_id: str
+    spawner_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AllowIdentifiers:
+    """Incoming: the message came through a secure channel whose peer is one of these; ``None`` means any peer."""
+
+    identifiers: frozenset[bytes] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Every one of them, asked from left to right until one refuses; the empty list allows."""
+
+    controls: tuple["AccessControl", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """At least one of them, asked from left to right until one allows; the empty list refuses."""
+
+    controls: tuple["AccessControl", ...]
+
+
+AccessControl: TypeAlias = (
+    AllowAll | DenyAll | AllowSources | AllowOnward | AllowConsumers | AllowIdentifiers | AllOf | AnyOf
+)
+
+ALLOW_ALL = AllowAll()
+DENY_ALL = DenyAll()
+
+
+def refusal(control: AccessControl, source: Address, message: LocalMessage, flow_controls: FlowControls) -> str | None:
+    """Return ``None`` when the control allows the message, else the name of the rule that refuses it."""
+    match control:
+        case AllowAll():
+            return None
+        case AllowConsumers(flow_control_id, spawner_id):
+            if flow_controls.allows(flow_control_id, spawner_id, message.onward_route[0]):
+                return None
+            return "flow-control"
+        case DenyAll():
+            return "deny-all"
+        case AllowSources(addresses):
+            return None if source in addresses else "allow-sources"
+        case AllowOnward(addresses):
+            return None if message.onward_route[0] in addresses else "allow-onward"
+        case AllowIdentifiers(identifiers):
+            peer = find_channel_identifier(message.local_info)
+            allowed = peer is not None and (identifiers is None or peer in identifiers)
+            return None if allowed else "allow-identifiers"
+        case AllOf(controls):
+            for inner in controls:
+                if (rule := refusal(inner, source, message, flow_controls)) is not None:
+                    return rule
+            return None
+        case AnyOf(controls):
+            for inner in controls:
+                if refusal(inner, source, message, flow_controls) is None:
+                    return None
+            return "any-of"
+        case _:
+            assert_never(control)

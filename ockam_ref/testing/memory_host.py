@@ -1,0 +1,247 @@
+"""A host without sockets: nodes in one process, joined by links in memory, on a clock that tests move by hand.
+
+``MemoryNetwork(seed)`` makes hosts, runs them until nothing is left to do, and lets a test look at and touch every byte
+on its way.  Everything random comes from the seed, so a run can be repeated.
+"""
+
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ockam_ref.effects import (
+    ArmTimer,
+    CloseLink,
+    Deliver,
+    DisarmTimer,
+    FinishSending,
+    HostEffects,
+    OpenLink,
+    Report,
+    ReportDrained,
+    SendBytes,
+    StartReading,
+    StopReading,
+)
+from ockam_ref.events import (
+    BytesReceived,
+    LinkAccepted,
+    LinkClosed,
+    LinkDrained,
+    LinkEvent,
+    LinkFailed,
+    LinkFinished,
+    LinkOpened,
+    TimerFired,
+    WorkerEvent,
+)
+from ockam_ref.links.tcp_link import TcpLink
+from ockam_ref.machine import LinkId, Now
+from ockam_ref.node import Node
+from ockam_ref.observations import Observation
+from ockam_ref.wire.address import Address
+from ockam_ref.wire.local_message import LocalMessage
+
+Tamper = Callable[[bytes], bytes]
+
+
+@dataclass
+class Socket:
+    """One end of a portal's byte stream, as the application would hold it; ``open`` until either side closed it."""
+
+    received: bytearray = field(default_factory=bytearray)
+    open: bool = True
+    finished: bool = False
+    reading: bool = False
+    stalled: bool = False
+    waiting: deque[bytes] = field(default_factory=deque)
+    finish_after: bool = False
+    drain_wanted: bool = False
+
+
+class MemoryHost:
+    """One node and its surroundings."""
+
+    def __init__(self, network: "MemoryNetwork", name: str) -> None:
+        self.name = name
+        self.network = network
+        self.node = Node(entropy=network.random.randbytes)
+        self.delivered: list[LocalMessage] = []
+        self.observations: list[Observation] = []
+        self.timers: dict[tuple[Address, str], float] = {}
+        self.targets: dict[str, Socket | None] = {}
+        self.sockets: dict[LinkId, Socket] = {}
+        self.peers: dict[LinkId, tuple[MemoryHost, LinkId]] = {}
+        self.queue: deque[LinkEvent | LinkAccepted] = deque()
+
+    # ---- what a test does
+
+    def start(self, config: object) -> Address:
+        """Start a worker; return its primary address."""
+        address, effects = self.node.start(config, self.network.now)
+        self._carry_out(effects)
+        return address
+
+    def tell(self, worker: Address, event: WorkerEvent) -> None:
+        """Give one worker an event."""
+        self._carry_out(self.node.tell(worker, event))
+
+    def stop(self, address: Address, reason: str = "stopped") -> None:
+        """Stop a worker."""
+        self._carry_out(self.node.stop(address, self.network.now, reason))
+
+    def send(self, source: Address, message: LocalMessage) -> None:
+        """Send a message from one of this node's mailboxes."""
+        self._carry_out(self.node.forward(source, message, self.network.now))
+
+    def feed(self, event: LinkEvent | LinkAccepted) -> None:
+        """Give the node an event of a link, now."""
+        self._carry_out(self.node.receive(event))
+
+    def connect_client(self, inlet: Address) -> Socket:
+        """Open a client connection to an inlet; return the client's end."""
+        link = self.node.new_link()
+        socket = self.sockets[link] = Socket()
+        self.feed(LinkAccepted(link, inlet, self.network.now))
+        return socket
+
+    def write(self, socket: Socket, data: bytes) -> None:
+        """Write as the application would; the bytes wait until the node reads."""
+        socket.waiting.append(data)
+
+    def finish(self, socket: Socket) -> None:
+        """Shut down the application's sending direction, after what was written."""
+        socket.finish_after = True
+
+    def reset(self, socket: Socket) -> None:
+        """Break the application's connection."""
+        socket.open = False
+        link = self._link_of(socket)
+        self.feed(LinkClosed(link, "connection reset", self.network.now))
+
+    def observed(self, kind: type[Observation]) -> list[Observation]:
+        """Return the observations of one kind, oldest first."""
+        return [observation for observation in self.observations if isinstance(observation, kind)]
+
+    # ---- the loop
+
+    def step(self) -> bool:
+        """Do what can be done now; return whether there was anything."""
+        busy = False
+        while self.queue:
+            busy = True
+            self.feed(self.queue.popleft())
+        for link, socket in list(self.sockets.items()):
+            while socket.open and socket.reading and socket.waiting:
+                busy = True
+                self.feed(BytesReceived(link, socket.waiting.popleft(), self.network.now))
+            if socket.open and socket.reading and socket.finish_after and not socket.waiting:
+                busy, socket.finish_after = True, False
+                self.feed(LinkFinished(link, self.network.now))
+            if socket.open and socket.drain_wanted and not socket.stalled:
+                busy, socket.drain_wanted = True, False
+                self.feed(LinkDrained(link, self.network.now))
+        return busy
+
+    def fire_timers(self) -> bool:
+        """Fire what is due; return whether anything was."""
+        now = self.network.now
+        due = [key for key, at in self.timers.items() if at <= now.monotonic]
+        for key in due:
+            if self.timers.pop(key, None) is not None:
+                worker, name = key
+                self.tell(worker, TimerFired(name, now))
+        return bool(due)
+
+    def _link_of(self, socket: Socket) -> LinkId:
+        return next(link for link, other in self.sockets.items() if other is socket)
+
+    def _carry_out(self, effects: HostEffects) -> None:
+        now = self.network.now
+        for effect in effects:
+            match effect:
+                case SendBytes(link, chunks):
+                    self._send(link, b"".join(chunks))
+                case OpenLink(link, target):
+                    socket = self.targets.get(target)
+                    if socket is None:
+                        self.queue.append(LinkFailed(link, f"connection to {target} refused", now))
+                    else:
+                        fresh = self.sockets[link] = self.targets[target] = Socket() if socket.received else socket
+                        fresh.open = True
+                        self.queue.append(LinkOpened(link, now))
+                case StartReading(link) | StopReading(link):
+                    if link in self.sockets:
+                        self.sockets[link].reading = isinstance(effect, StartReading)
+                case FinishSending(link):
+                    self.sockets[link].finished = True
+                case ReportDrained(link):
+                    self.sockets[link].drain_wanted = True
+                case CloseLink(link):
+                    self._close(link)
+                case ArmTimer(worker, name, at):
+                    self.timers[worker, name] = at
+                case DisarmTimer(worker, name):
+                    self.timers.pop((worker, name), None)
+                case Deliver(_, _, message):
+                    self.delivered.append(message)
+                case Report(observation):
+                    self.observations.append(observation)
+
+    def _send(self, link: LinkId, data: bytes) -> None:
+        if link in self.sockets:
+            self.sockets[link].received += data
+        elif link in self.peers:
+            host, other = self.peers[link]
+            tampered = self.network.tamper(data)
+            self.network.bytes_seen.append((self.name, host.name, tampered))
+            host.queue.append(BytesReceived(other, tampered, self.network.now))
+
+    def _close(self, link: LinkId) -> None:
+        if link in self.sockets:
+            self.sockets[link].open = False
+        elif link in self.peers:
+            host, other = self.peers.pop(link)
+            if host.peers.pop(other, None) is not None:
+                host.queue.append(LinkFinished(other, self.network.now))
+
+
+class MemoryNetwork:
+    """Hosts and the links between them; ``tamper`` sees every chunk of bytes between two nodes and may change it."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.random = random.Random(seed)  # noqa: S311  # reproducible on purpose
+        self.now = Now(0.0, 1_700_000_000)
+        self.hosts: list[MemoryHost] = []
+        self.bytes_seen: list[tuple[str, str, bytes]] = []
+        self.tamper: Tamper = lambda data: data
+
+    def host(self, name: str) -> MemoryHost:
+        """Make a node."""
+        host = MemoryHost(self, name)
+        self.hosts.append(host)
+        return host
+
+    def connect(self, client: MemoryHost, server: MemoryHost, listener: Address) -> Address:
+        """Join two nodes as a TCP connection would; return the client's hop to the server."""
+        near, far = client.node.new_link(), server.node.new_link()
+        client.peers[near] = (server, far)
+        server.peers[far] = (client, near)
+        server.feed(LinkAccepted(far, listener, self.now))
+        hop = client.start(TcpLink(near))
+        self.run()
+        return hop
+
+    def run(self) -> None:
+        """Run until no node has anything to do; time stands still."""
+        while self._step():
+            pass
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, then run; timers that are due fire."""
+        self.now = Now(self.now.monotonic + seconds, self.now.unix + int(seconds))
+        while any(host.fire_timers() for host in self.hosts) or self._step():
+            pass
+
+    def _step(self) -> bool:
+        return any(host.step() for host in self.hosts)

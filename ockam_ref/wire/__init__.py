@@ -1,0 +1,1 @@
+"""Bytes and frozen values: the codecs of every message, without state and without keys."""

@@ -1,0 +1,226 @@
+"""The record formats of the wire, as ``construct`` schemas that read like the pages of ``spec/``.
+
+``strict_parse(TRANSPORT_MESSAGE, data)`` gives the same value as ``decode_transport_message(data)`` or refuses the
+same bytes, and ``TRANSPORT_MESSAGE.build(value)`` gives the bytes of ``encode_transport_message``.  Only tests and
+documentation import this module: it is ten times slower than the codecs, and loads ``construct``.
+"""
+
+# ruff: noqa: ANN401 -- a schema holds values of any type
+
+import io
+from typing import Any
+
+from construct import Byte, Int16ul, Int32ub, LazyBound, StreamError, ValidationError
+
+from ockam_ref.wire.address import Address
+from ockam_ref.wire.api import ApiError, Method, RequestHeader, ResponseHeader, Status
+from ockam_ref.wire.channel_message import ChannelPayload, Close, RefreshCredentials
+from ockam_ref.wire.portal_message import Payload, PortalMessage, Signal
+from ockam_ref.wire.schema import (
+    BARE_DATA,
+    BARE_UINT,
+    As,
+    BareListOf,
+    BareStruct,
+    Part,
+    Schema,
+    ThenIgnored,
+    strict_parse,
+    take,
+)
+from ockam_ref.wire.schema_cbor import (
+    ANY_ITEM,
+    BOOL,
+    BYTE_STRING,
+    DEPTH,
+    TEXT,
+    AnyItem,
+    ArrayStruct,
+    EnumOf,
+    ListOf,
+    MapStruct,
+    Nullable,
+    Number,
+    Uint,
+)
+from ockam_ref.wire.transport_message import TransportMessage
+
+__all__ = [
+    "ADDRESS",
+    "API_ERROR",
+    "BARE_ADDRESS",
+    "BARE_DATA",
+    "BARE_ROUTE",
+    "BARE_UINT",
+    "CHANNEL_MESSAGE",
+    "FRAME",
+    "PORTAL_MESSAGE",
+    "REQUEST_HEADER",
+    "RESPONSE_HEADER",
+    "ROUTE",
+    "TRANSPORT_MESSAGE",
+    "strict_parse",
+]
+
+MAX_HOPS = 255
+MAX_FRAME = 16 * 1024 * 1024
+
+U8 = Uint(0xFF)
+U32 = Uint(0xFFFF_FFFF)
+
+# addresses and routes
+
+ADDRESS = As(Address, ArrayStruct("transport_type" / U8, "value" / BYTE_STRING))
+ROUTE = ListOf(ADDRESS, maximum=MAX_HOPS)
+
+BARE_ADDRESS = As(Address, BareStruct("transport_type" / Byte, "value" / BARE_DATA))
+BARE_ROUTE = BareListOf(BARE_ADDRESS, maximum=MAX_HOPS)
+
+# the message of the TCP transport, and its frame
+
+TRANSPORT_MESSAGE = ThenIgnored(
+    As(
+        TransportMessage,
+        ArrayStruct(
+            "onward_route" / ROUTE,
+            "return_route" / ROUTE,
+            "payload" / BYTE_STRING,
+            "tracing_context" / Nullable(TEXT, written_as="{}"),
+        ),
+    )
+)
+
+
+class _Frame(Part):
+    """A length of four bytes, at most 16 MiB, and a message of that length."""
+
+    def read(self, stream: io.BytesIO) -> Any:
+        length = Int32ub.parse_stream(stream)
+        if length > MAX_FRAME:
+            raise ValidationError(f"{length} bytes are too many for a frame")
+        return TRANSPORT_MESSAGE.parse(take(stream, length))
+
+    def write(self, value: TransportMessage) -> bytes:
+        message = TRANSPORT_MESSAGE.build(value)
+        return Int32ub.build(len(message)) + message
+
+
+FRAME = _Frame()
+
+# portals
+
+
+class _PortalMessage(Part):
+    """A tag; for tag 3 data, and a counter if three bytes or more follow of which the first is 1; then anything."""
+
+    def read(self, stream: io.BytesIO) -> PortalMessage:
+        tag = Byte.parse_stream(stream)
+        if tag == 3:
+            data = BARE_DATA.parse_stream(stream)
+            rest = stream.read()
+            return Payload(data, Int16ul.parse(rest[1:3]) if len(rest) >= 3 and rest[0] == 1 else None)
+        stream.read()
+        if tag > 3:
+            raise ValidationError(f"tag {tag} is unknown")
+        return Signal(tag)
+
+    def write(self, value: PortalMessage) -> bytes:
+        if isinstance(value, Signal):
+            return Byte.build(value.value)
+        counter = b"" if value.counter is None else b"\x01" + Int16ul.build(value.counter)
+        return b"\x03" + BARE_DATA.build(value.data) + counter
+
+
+PORTAL_MESSAGE = _PortalMessage()
+
+# the plaintext of a secure channel
+
+
+class _Close(Part):
+    """Any one item; an empty array when written."""
+
+    def read(self, stream: io.BytesIO) -> Close:
+        ANY_ITEM.parse_stream(stream)
+        return Close()
+
+    def write(self, value: Close) -> bytes:
+        del value
+        return b"\x80"
+
+
+class _OnlyField(Part):
+    """The fields of a variant that has one."""
+
+    def __init__(self, inner: Schema) -> None:
+        super().__init__()
+        self.fields = ArrayStruct("content" / inner)
+        self.inner = inner
+
+    def read(self, stream: io.BytesIO) -> Any:
+        return self.fields.parse_stream(stream)["content"]
+
+    def write(self, value: Any) -> bytes:
+        return b"\x81" + self.inner.build(value)
+
+
+CHANNEL_PAYLOAD = As(
+    ChannelPayload, ArrayStruct("onward_route" / ROUTE, "return_route" / ROUTE, "payload" / BYTE_STRING)
+)
+REFRESH_CREDENTIALS = As(
+    RefreshCredentials, ArrayStruct("change_history" / ANY_ITEM, "credentials" / ListOf(AnyItem()))
+)
+
+
+class _Padded(Part):
+    """A message and padding, which nobody looks at and which is written empty."""
+
+    inner = EnumOf(
+        {
+            0: (ChannelPayload, _OnlyField(CHANNEL_PAYLOAD)),
+            1: (RefreshCredentials, _OnlyField(REFRESH_CREDENTIALS)),
+            2: (Close, _Close()),
+        }
+    )
+    fields = ArrayStruct("message" / inner, "padding" / BYTE_STRING)
+
+    def read(self, stream: io.BytesIO) -> Any:
+        return self.fields.parse_stream(stream)["message"]
+
+    def write(self, value: Any) -> bytes:
+        return b"\x82" + self.inner.build(value) + b"\x40"
+
+
+CHANNEL_MESSAGE = ThenIgnored(_Padded())
+
+# requests and responses
+
+REQUEST_HEADER = As(
+    RequestHeader,
+    MapStruct({1: "id" / U32, 2: "path" / TEXT, 3: "method" / Nullable(Number(Method)), 4: "has_body" / BOOL}),
+)
+RESPONSE_HEADER = As(
+    ResponseHeader,
+    MapStruct({1: "id" / U32, 2: "re" / U32, 3: "status" / Nullable(Number(Status)), 4: "has_body" / BOOL}),
+)
+
+
+def _error(depth: int) -> Schema:
+    if depth == 0:
+        return Refused()
+    fields = {
+        1: "path" / Nullable(TEXT),
+        2: "method" / Nullable(Number(Method)),
+        3: "message" / Nullable(TEXT),
+        4: "cause" / Nullable(LazyBound(lambda: _error(depth - 1))),
+    }
+    return As(ApiError, MapStruct(fields))
+
+
+class Refused(Part):
+    """Nothing is accepted here."""
+
+    def read(self, stream: io.BytesIO) -> Any:
+        raise StreamError(f"too deep at {stream.tell()}")
+
+
+API_ERROR = _error(DEPTH)

@@ -1,0 +1,1 @@
+"""The small services of a node, and the seam to the application."""

@@ -1,0 +1,126 @@
+"""The contract between a host and a link adapter.
+
+An adapter moves bytes between one kind of operating-system object and the host; it knows nothing of Ockam.  Four rules
+make it replaceable:
+
+* An adapter never calls the host from inside a call of the host: what a call brings to light is told in a later turn of
+  the event loop.
+* A link is not read before ``start_reading``, not even by the event loop on its behalf.
+* Operating-system errors end here: the host only sees reasons, sentences for people.
+* After ``close`` or ``abort`` the host hears nothing more of that link.
+"""
+
+from collections.abc import Iterable
+from typing import Final, Protocol, TypeAlias
+
+from ockam_ref.machine import LinkId
+
+HIGH_WATER_BYTES: Final = 1024 * 1024
+"""Above this many unsent bytes in one link, the host stops reading whatever feeds it."""
+
+LOW_WATER_BYTES: Final = 256 * 1024
+"""A link that was above the high-water mark says so once no more than this waits."""
+
+Chunk: TypeAlias = bytes | bytearray | memoryview
+
+
+class Link(Protocol):
+    """One open, opening or closing byte stream, as the host sees it."""
+
+    @property
+    def id(self) -> LinkId:
+        """The number under which the host knows the link."""
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes were given to the link and have not left this process."""
+
+    def write(self, chunks: Iterable[Chunk]) -> None:
+        """Take bytes to send, in order.  The host calls ``flush`` when the event that caused them is worked off."""
+
+    def flush(self) -> None:
+        """Hand what waits to the operating system, as far as it takes it now; the rest follows by itself."""
+
+    def start_reading(self) -> None:
+        """Begin, or go on, to read.  Idempotent."""
+
+    def stop_reading(self) -> None:
+        """Read nothing until ``start_reading``.  Idempotent."""
+
+    def finish_sending(self) -> None:
+        """After all bytes given so far, tell the other side that no more come; reading goes on."""
+
+    def report_drained(self) -> None:
+        """Answer with ``link_drained`` once all bytes given so far have left this process."""
+
+    def report_relieved(self) -> None:
+        """Answer with ``link_relieved`` once no more than ``LOW_WATER_BYTES`` wait."""
+
+    def close(self) -> None:
+        """Send what was given, end both directions in good order, free everything.  Bounded in time."""
+
+    def abort(self) -> None:
+        """Free everything now; bytes that wait are lost."""
+
+
+class LinkHost(Protocol):
+    """What an adapter tells the host about its links."""
+
+    def new_link(self) -> LinkId:
+        """Return the number for a link that is about to be accepted."""
+
+    def bytes_received(self, link: LinkId, data: bytes) -> None:
+        """Bytes came in, in order; they are the host's, the adapter keeps no view of them."""
+
+    def link_opened(self, link: LinkId) -> None:
+        """``open`` has succeeded."""
+
+    def link_failed(self, link: LinkId, reason: str) -> None:
+        """``open`` has failed; the link is gone."""
+
+    def link_finished(self, link: LinkId) -> None:
+        """The other side sends no more; our direction still works."""
+
+    def link_closed(self, link: LinkId, reason: str) -> None:
+        """The link broke in both directions and is gone."""
+
+    def link_drained(self, link: LinkId) -> None:
+        """The answer to ``report_drained``."""
+
+    def link_relieved(self, link: LinkId) -> None:
+        """The answer to ``report_relieved``."""
+
+    def link_gone(self, link: LinkId) -> None:
+        """A link that the host closed has freed everything."""
+
+
+class Acceptor(Protocol):
+    """What a listening socket calls for each client."""
+
+    def __call__(self, link: Link) -> None:
+        """Take the link; it is open and not read yet."""
+
+
+class Listener(Protocol):
+    """A listening socket."""
+
+    @property
+    def address(self) -> str:
+        """Where it listens, with the port that the operating system chose."""
+
+    def close(self) -> None:
+        """Accept no more; the links accepted so far live on."""
+
+
+class StreamTransport(Protocol):
+    """A kind of byte stream: how to open one, how to listen for them."""
+
+    def open(self, link: LinkId, target: str) -> Link:
+        """Begin to open a link; the host is told ``link_opened`` or ``link_failed`` later."""
+
+    async def listen(self, address: str, accept: Acceptor) -> Listener:
+        """Listen at ``address``.
+
+        Raises:
+            OckamError: nobody can listen there; the message says why and what to do.
+        """
