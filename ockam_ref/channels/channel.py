@@ -3,13 +3,12 @@
 Both handshakes end here.  The state is single use wherever it seals a packet: the node keeps the only copy.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from ockam_ref.channels.data_phase import ReceivingState, SendingState, open_packet, seal
 from ockam_ref.effects import (
     CancelTimer,
-    Effect,
     Effects,
     Forward,
     NamePeer,
@@ -126,15 +125,11 @@ def _decrypt(state: Open, source: Address, message: LocalMessage) -> tuple[Open 
         receiving, plaintext = open_packet(state.receiving, packet)
     except PeerError as error:
         return state, (drop(error.code, str(error), source, message),)
-    state = _with(state, state.sending, receiving)
     try:
         content = decode_channel_message(plaintext)
     except DecodeError as error:
-        return state, (drop("bad-channel-message", str(error), source, message),)
+        return _with(state, state.sending, receiving), (drop("bad-channel-message", str(error), source, message),)
     if isinstance(content, ChannelPayload):
-        effects: list[Effect] = []
-        if not state.initiator:
-            state, effects = _learn_route(state, message.return_route, int.from_bytes(packet[:8], "big"))
         addresses = state.addresses
         inner = LocalMessage(
             content.onward_route,
@@ -143,22 +138,34 @@ def _decrypt(state: Open, source: Address, message: LocalMessage) -> tuple[Open 
             state.local_info,
             message.tracing_context,
         )
-        effects.append(Forward(addresses.decryptor_internal, inner))
-        return state, tuple(effects)
+        forward = Forward(addresses.decryptor_internal, inner)
+        nonce = int.from_bytes(packet[:8], "big")
+        if state.initiator or nonce <= state.route_nonce:
+            return _with(state, state.sending, receiving), (forward,)
+        return _learn_route(state, receiving, message.return_route, nonce, forward)
+    state = _with(state, state.sending, receiving)
     if isinstance(content, Close):
         return _end(state, "the peer closed the channel")
     return state, (drop("refresh-credentials", "no authority is configured for this channel", source, message),)
 
 
-def _learn_route(state: Open, return_route: Route, nonce: int) -> tuple[Open, list[Effect]]:
-    """Follow the peer to another way: only a newer Payload may teach one (facts 04 section 3.11)."""
-    if nonce <= state.route_nonce:
-        return state, []
-    route = (*return_route, state.remote_route[-1])
-    if route == state.remote_route:
-        return replace(state, route_nonce=nonce), []
-    effects: list[Effect] = [] if route[0] == state.remote_route[0] else [Watch(route[0])]
-    return replace(state, route_nonce=nonce, remote_route=route), effects
+def _learn_route(
+    state: Open, receiving: ReceivingState, return_route: Route, nonce: int, forward: Forward
+) -> tuple[Open, Effects]:
+    """Follow the peer to another way: only a newer Payload may teach one to a responder (facts 04 section 3.11)."""
+    before = state.remote_route
+    route = (*return_route, before[-1])
+    state = Open(
+        state.addresses,
+        state.initiator,
+        state.sending,
+        receiving,
+        route,
+        state.local_info,
+        state.peer,
+        nonce,
+    )
+    return state, (forward,) if route[0] == before[0] else (Watch(route[0]), forward)
 
 
 def _with(state: Open, sending: SendingState, receiving: ReceivingState) -> Open:

@@ -20,7 +20,6 @@ from ockam_ref.identities.purpose_keys import (
 from ockam_ref.wire import cbor
 from ockam_ref.wire.cursor import Buffer, Cursor
 
-
 PRESENTATION_MEMO_ENTRIES: Final = 1024
 """Presentations that are remembered in decoded form, about 4 KiB each: peers show the same one each time."""
 PRESENTATION_MEMO_BYTES: Final = 1024

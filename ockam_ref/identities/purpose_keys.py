@@ -40,7 +40,7 @@ X25519_LENGTH: Final = 32
 ATTESTATION_MEMO_ENTRIES: Final = 1024
 """Attestations whose decoded content is remembered, about 1 KiB each."""
 ATTESTATION_MEMO_BYTES: Final = 256
-"""The longest signed data whose content is remembered: the longest there is has 161 bytes."""
+"""The longest signed data whose content is remembered: the longest in normal form has 165 bytes."""
 
 _SECURE_CHANNEL: Final = 0
 _CREDENTIAL_SIGNING: Final = 1

@@ -1,4 +1,4 @@
-"""Parts for the ``construct`` schemas of the wire formats, and the two encodings' simplest ones: canonical BARE.
+"""Parts for the ``construct`` schemas of the wire formats: the frame of a schema, and canonical BARE.
 
 The schemas are the readable oracle beside the codecs, and share no code with them; tests and documentation import
 them, nothing else does.  The parts close what is too lenient in ``construct`` itself: numbers are bounded, lists are

@@ -1,7 +1,7 @@
 """``host:port`` in the forms that the peer's command line and library take (facts 02 section 1.5)."""
 
-import ipaddress
 import re
+import socket
 from typing import Final, NamedTuple
 
 from ockam_ref.errors import ErrorCode, MisuseError
@@ -24,7 +24,7 @@ class HostPort(NamedTuple):
     @property
     def is_literal(self) -> bool:
         """Whether the host is an IP address, so that no name has to be looked up."""
-        return _parse_ip(self.host) is not None
+        return is_ip_literal(self.host)
 
 
 def parse_host_port(text: str) -> HostPort:
@@ -39,7 +39,7 @@ def parse_host_port(text: str) -> HostPort:
     if text.startswith("["):
         host, _, port_text = text[1:].partition("]:")
         port = _parse_port(port_text)
-        if port is None or not isinstance(_parse_ip(host), ipaddress.IPv6Address):
+        if port is None or ":" not in host or not is_ip_literal(host):
             raise _refuse(text, "an IPv6 address is written like [::1]:4000")
         return HostPort(host, port)
     host, colon, port_text = text.partition(":")
@@ -60,11 +60,13 @@ def _parse_port(text: str) -> int | None:
     return port if port <= 65535 else None
 
 
-def _parse_ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def is_ip_literal(host: str) -> bool:
+    """Whether the text is an IP address, version 4 or 6."""
     try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
+        socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _refuse(text: str, why: str) -> MisuseError:

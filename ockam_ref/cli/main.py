@@ -1,0 +1,40 @@
+"""The command ``ockam-ref``: every subcommand is imported only when it is used, so that ``--help`` stays quick."""
+
+from importlib import import_module
+from typing import Final
+
+import click
+
+COMMANDS: Final = {
+    "hub": "Run a hub: others meet here, and it sees only ciphertext.",
+    "outlet": "Make a TCP service reachable through a hub or a listener.",
+    "inlet": "Open a local port that leads to an outlet.",
+    "send": "Send a text along a route and print the reply.",
+    "demo": "Watch a request cross an encrypted portal, in ten seconds.",
+}
+
+
+class LateGroup(click.Group):
+    """A group that knows the names and one-line helps of its commands without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        """Return the commands in the order in which a newcomer meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the module of the command and return what it defines."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(f"ockam_ref.cli.{cmd_name}"), cmd_name)
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the list of commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=LateGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ockam-ref", prog_name="ockam-ref")
+def main() -> None:
+    """Encrypted, mutually authenticated tunnels and messages over routes of many hops."""
