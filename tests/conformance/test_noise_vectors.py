@@ -156,7 +156,7 @@ class Replay:
         return hexed(TRANSCRIPT["public_keys"][owner + {"e": "_ephemeral", "s": "_static"}[name[-1]]])
 
     def dh(self, token: str) -> bytes:
-        own, remote = token if self.side == "initiator" else token[::-1]
+        own, remote = list(token) if self.side == "initiator" else list(token[::-1])
         kinds = {"e": "ephemeral", "s": "static"}
         pair = KeyPair.from_private_bytes(hexed(TRANSCRIPT["fixed_inputs"][f"{self.own}_{kinds[own]}"]))
         return pair.dh(hexed(TRANSCRIPT["public_keys"][f"{self.peer}_{kinds[remote]}"]))

@@ -75,8 +75,8 @@ def test_receiving_and_rekeying_are_no_repetition() -> None:
 def test_the_watch_ends_with_its_block() -> None:
     encrypt = Aead.encrypt
     state = start_sending(KEY)
-    with pytest.raises(MisuseError), refuse_repeated_nonces():
-        seal(state, b"one")
-        seal(state, b"two")
+    first = seal(state, b"one")
+    with pytest.raises(ZeroDivisionError), refuse_repeated_nonces():
+        raise ZeroDivisionError
     assert Aead.encrypt is encrypt
-    assert seal(state, b"one") == seal(state, b"one")
+    assert seal(state, b"one")[1] == first[1]
