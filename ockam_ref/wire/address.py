@@ -59,17 +59,24 @@ def parse_address(text: str) -> Address:
     """Read the text form ``value`` or ``T#value``; nothing is trimmed (facts 01 section 3.2).
 
     Raises:
-        DecodeError: more than one ``#``, or a type that is not a number from 0 to 255.
+        DecodeError: more than one ``#``, a type that is not a number from 0 to 255, or a lone surrogate.
     """
     type_text, separator, value = text.partition("#")
     if not separator:
-        return Address(0, text.encode())
+        return Address(0, _utf8(text))
     if "#" in value:
         raise DecodeError(ErrorCode.BAD_ADDRESS, f"more than one '#' in the address {text!r}", offset=text.rindex("#"))
     digits = type_text.removeprefix("+")
     if not (digits.isascii() and digits.isdigit()) or len(digits.lstrip("0")) > 3 or int(digits[-3:]) > 255:
         raise DecodeError(ErrorCode.BAD_ADDRESS, f"the address type in {text!r} is not a number from 0 to 255")
-    return Address(int(digits), value.encode())
+    return Address(int(digits), _utf8(value))
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:  # a command-line argument that was not UTF-8
+        raise DecodeError(ErrorCode.BAD_TEXT, "the address holds a lone surrogate", offset=error.start) from error
 
 
 def random_address(entropy: bytes) -> Address:

@@ -4,7 +4,7 @@ No type travels with a payload; both ends must agree.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias, assert_never, overload
+from typing import TypeAlias, overload
 
 from ockam_ref.errors import ErrorCode, MisuseError
 from ockam_ref.wire.bare import encode_data, encode_string, read_data, read_string
@@ -26,7 +26,7 @@ def encode_body(value: str | Buffer | Cbor | None) -> bytes:
     """Return the payload: text as a BARE string, bytes as they are (release 0.148 and later), nothing for ``None``.
 
     Raises:
-        MisuseError: a text with lone surrogates, or a value that has no CBOR form.
+        MisuseError: a text with lone surrogates, or a value that has no form.
     """
     match value:
         case None:
@@ -38,7 +38,7 @@ def encode_body(value: str | Buffer | Cbor | None) -> bytes:
         case bytes() | bytearray() | memoryview():
             return bytes(value)
         case _:
-            assert_never(value)
+            raise MisuseError(ErrorCode.WRONG_TYPE, f"a {type(value).__name__} is no message body; wrap it in Cbor")
 
 
 def bare_bytes(data: Buffer) -> bytes:

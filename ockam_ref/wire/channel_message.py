@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias, TypeVar
+from typing import Final, NamedTuple, TypeAlias, TypeVar, assert_never
 
 from ockam_ref.errors import DecodeError, ErrorCode
 from ockam_ref.wire.cbor import (
@@ -64,6 +64,8 @@ def encode_channel_message(message: ChannelMessage) -> bytes:
             return _PADDED + encode_variant(1, presented) + _NO_PADDING
         case Close():
             return _PADDED + encode_variant(2) + _NO_PADDING
+        case _:
+            assert_never(message)
 
 
 def channel_payload_parts(onward_route: Route, return_route: Route, payload_length: int) -> tuple[bytes, bytes]:

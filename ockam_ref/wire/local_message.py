@@ -34,31 +34,35 @@ class LocalMessage(NamedTuple):
 
     def pop_front_onward_route(self) -> "LocalMessage":
         """Drop the next hop; ``MisuseError`` (``INCOMPLETE_ROUTE``) when there is none."""
-        if not self.onward_route:
+        onward_route, return_route, payload, local_info, tracing_context = self
+        if not onward_route:
             raise _incomplete()
-        return LocalMessage(self.onward_route[1:], *self[1:])
+        return LocalMessage(onward_route[1:], return_route, payload, local_info, tracing_context)
 
     def push_front_onward_route(self, address: Address) -> "LocalMessage":
         """Put a hop before all others."""
-        return LocalMessage((address, *self.onward_route), *self[1:])
+        return self.prepend_front_onward_route((address,))
 
     def prepend_front_onward_route(self, route: Route) -> "LocalMessage":
         """Put the hops of a route, in its order, before all others."""
-        return LocalMessage(route + self.onward_route, *self[1:])
+        onward_route, return_route, payload, local_info, tracing_context = self
+        return LocalMessage(route + onward_route, return_route, payload, local_info, tracing_context)
 
     def replace_front_onward_route(self, address: Address) -> "LocalMessage":
         """Put another hop in the place of the next; ``MisuseError`` (``INCOMPLETE_ROUTE``) when there is none."""
-        if not self.onward_route:
+        onward_route, return_route, payload, local_info, tracing_context = self
+        if not onward_route:
             raise _incomplete()
-        return LocalMessage((address, *self.onward_route[1:]), *self[1:])
+        return LocalMessage((address, *onward_route[1:]), return_route, payload, local_info, tracing_context)
 
     def push_front_return_route(self, address: Address) -> "LocalMessage":
         """Put a hop before the way back."""
-        return LocalMessage(self.onward_route, (address, *self.return_route), *self[2:])
+        return self.prepend_front_return_route((address,))
 
     def prepend_front_return_route(self, route: Route) -> "LocalMessage":
         """Put the hops of a route, in its order, before the way back."""
-        return LocalMessage(self.onward_route, route + self.return_route, *self[2:])
+        onward_route, return_route, payload, local_info, tracing_context = self
+        return LocalMessage(onward_route, route + return_route, payload, local_info, tracing_context)
 
     def step_forward(self, address: Address) -> "LocalMessage":
         """Drop the next hop and put ``address`` before the way back, as a hop does.
@@ -66,9 +70,10 @@ class LocalMessage(NamedTuple):
         Raises:
             MisuseError: there is no next hop (``INCOMPLETE_ROUTE``).
         """
-        if not self.onward_route:
+        onward_route, return_route, payload, local_info, tracing_context = self
+        if not onward_route:
             raise _incomplete()
-        return LocalMessage(self.onward_route[1:], (address, *self.return_route), *self[2:])
+        return LocalMessage(onward_route[1:], (address, *return_route), payload, local_info, tracing_context)
 
     def with_payload(self, payload: bytes | memoryview) -> "LocalMessage":
         """Return the message with another payload."""

@@ -8,6 +8,7 @@ counted, unknown variants are refused, and ``strict_parse`` wants every byte to 
 # ruff: noqa: ANN401, D102 -- a schema holds values of any type, and the class says what its read and write do
 
 import io
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -48,16 +49,16 @@ def strict_parse(schema: Schema, data: Buffer) -> Any:
     return value
 
 
-class Part(Schema):
+class Part(Schema, ABC):
     """A schema in two functions, ``read`` and ``write``, of a stream."""
 
+    @abstractmethod
     def read(self, stream: io.BytesIO) -> Any:
         """Return one value."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, value: Any) -> bytes:
         """Return the bytes of one value."""
-        raise NotImplementedError
 
     def _parse(self, stream: Any, context: Any, path: Any) -> Any:
         del context, path

@@ -222,5 +222,8 @@ class Refused(Part):
     def read(self, stream: io.BytesIO) -> Any:
         raise StreamError(f"too deep at {stream.tell()}")
 
+    def write(self, value: Any) -> bytes:
+        raise ValidationError(f"{value} is too deep")
+
 
 API_ERROR = _error(DEPTH)
