@@ -1,0 +1,40 @@
+"""The host of the core on asyncio: nodes, workers, channels, portals and relays for programs."""
+
+from ockam_ref.asyncio.handles import (
+    Inlet,
+    Outlet,
+    Relay,
+    SecureChannel,
+    SecureChannelListener,
+    Service,
+    TcpConnection,
+    TcpListener,
+    WorkerHandle,
+)
+from ockam_ref.asyncio.node import Node
+from ockam_ref.asyncio.sessions import InletSession, OutletSession, SessionEvent, WayLost, WayRestored
+from ockam_ref.asyncio.watching import Stream
+from ockam_ref.asyncio.workers import Routed, Worker
+from ockam_ref.wire.body import Cbor
+
+__all__ = [
+    "Cbor",
+    "Inlet",
+    "InletSession",
+    "Node",
+    "Outlet",
+    "OutletSession",
+    "Relay",
+    "Routed",
+    "SecureChannel",
+    "SecureChannelListener",
+    "Service",
+    "SessionEvent",
+    "Stream",
+    "TcpConnection",
+    "TcpListener",
+    "WayLost",
+    "WayRestored",
+    "Worker",
+    "WorkerHandle",
+]

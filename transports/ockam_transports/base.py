@@ -15,10 +15,14 @@ from typing import Final, Protocol, TypeAlias
 
 from ockam_ref.machine import LinkId
 
-HIGH_WATER_BYTES: Final = 1024 * 1024
-"""Above this many unsent bytes in one link, the host stops reading whatever feeds it."""
+HIGH_WATER_BYTES: Final = 4 * 1024 * 1024
+"""Above this many unsent bytes in one link, the host stops reading whatever feeds it.
 
-LOW_WATER_BYTES: Final = 256 * 1024
+More than one portal connection may have on its way (``ockam_ref.portals.credit``), so that a stalled target does not
+stop its neighbours.
+"""
+
+LOW_WATER_BYTES: Final = 1024 * 1024
 """A link that was above the high-water mark says so once no more than this waits."""
 
 Chunk: TypeAlias = bytes | bytearray | memoryview
@@ -36,10 +40,13 @@ class Link(Protocol):
         """How many bytes were given to the link and have not left this process."""
 
     def write(self, chunks: Iterable[Chunk]) -> None:
-        """Take bytes to send, in order.  The host calls ``flush`` when the event that caused them is worked off."""
+        """Take bytes to send, in order."""
 
     def flush(self) -> None:
-        """Hand what waits to the operating system, as far as it takes it now; the rest follows by itself."""
+        """Act on what was asked since the last ``flush``: bytes, end, report; what cannot be done now, follows.
+
+        The host calls it once for each event that it has worked off, so that many small messages leave in one write.
+        """
 
     def start_reading(self) -> None:
         """Begin, or go on, to read.  Idempotent."""
@@ -51,7 +58,7 @@ class Link(Protocol):
         """After all bytes given so far, tell the other side that no more come; reading goes on."""
 
     def report_drained(self) -> None:
-        """Answer with ``link_drained`` once all bytes given so far have left this process."""
+        """Answer with ``link_drained`` once all bytes given so far have left this process; once for several asks."""
 
     def report_relieved(self) -> None:
         """Answer with ``link_relieved`` once no more than ``LOW_WATER_BYTES`` wait."""

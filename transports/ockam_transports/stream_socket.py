@@ -57,7 +57,7 @@ class StreamSocketLink:
         "_gone",
         "_host",
         "_loop",
-        "_marks",
+        "_mark",
         "_on_gone",
         "_out",
         "_peer_finished",
@@ -90,7 +90,7 @@ class StreamSocketLink:
         self._out: deque[Chunk] = deque()
         self._given = 0
         self._sent = 0
-        self._marks: list[int] = []
+        self._mark: int | None = None
         self._relief_asked = False
         self._reading = False
         self._watched = False
@@ -143,7 +143,7 @@ class StreamSocketLink:
         else:
             if self._finish:
                 self._shut_down(self._sock)
-            if self._marks:
+            if self._mark is not None:
                 self._loop.call_soon(self._tell_drained)
 
     def start_reading(self) -> None:
@@ -165,7 +165,7 @@ class StreamSocketLink:
 
     def report_drained(self) -> None:
         """Tell the host once all that was written so far has left this process."""
-        self._marks.append(self._given)
+        self._mark = self._given
 
     def report_relieved(self) -> None:
         """Tell the host once no more than ``LOW_WATER_BYTES`` wait."""
@@ -258,7 +258,7 @@ class StreamSocketLink:
             self._loop.remove_writer(self._fd)
             if self._finish:
                 self._shut_down(sock)
-        if self._marks:
+        if self._mark is not None:
             self._tell_drained()
         if self._relief_asked and self.buffered <= LOW_WATER_BYTES:
             self._relief_asked = False
@@ -293,9 +293,9 @@ class StreamSocketLink:
         return True
 
     def _tell_drained(self) -> None:
-        reached = [mark for mark in self._marks if mark <= self._sent]
-        if reached and not (self._closing or self._broken):
-            del self._marks[: len(reached)]
+        """Answer for the newest mark, and so for all before it."""
+        if self._mark is not None and self._mark <= self._sent and not (self._closing or self._broken):
+            self._mark = None
             self._host.link_drained(self.id)
 
     def _shut_down(self, sock: socket.socket) -> None:

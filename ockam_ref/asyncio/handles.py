@@ -1,0 +1,166 @@
+"""What a node gives out for the things it runs: each is a hop, a flow control, or both, and can be closed."""
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Self
+
+from ockam_ref.asyncio.driver import Driver, now
+from ockam_ref.asyncio.hops import HasHop, RouteLike, to_route
+from ockam_ref.asyncio.watching import Life
+from ockam_ref.asyncio.workers import WorkerTask
+from ockam_ref.events import PauseChanged, RouteChanged
+from ockam_ref.identities.identifier import Identifier
+from ockam_ref.machine import FlowControlId
+from ockam_ref.observations import ChannelOpened, RelayReady
+from ockam_ref.wire.address import Address
+from ockam_transports.base import Listener
+
+_CLOSED: Final = "closed by this node"
+
+
+class Handle:
+    """Something that a node runs until it is closed; ``async with`` closes it."""
+
+    def __init__(self, driver: Driver, worker: Address) -> None:
+        self._driver = driver
+        self._worker = worker
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop it; closing twice does nothing."""
+        self._driver.stop(self._worker, _CLOSED)
+
+
+class LivingHandle(Handle):
+    """A handle of something that may end by itself."""
+
+    def __init__(self, driver: Driver, worker: Address, life: Life) -> None:
+        super().__init__(driver, worker)
+        self._life = life
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended."""
+        return self._life.ended.done()
+
+    def on_closed(self, tell: Callable[[str], None]) -> None:
+        """Call ``tell`` with the reason when it has ended, in a turn of the event loop of its own."""
+        self._life.ended.add_done_callback(lambda ended: tell(ended.result()))
+
+    async def wait_closed(self) -> str:
+        """Return why it ended, once it has."""
+        return await asyncio.shield(self._life.ended)
+
+
+class TcpListener(Handle):
+    """A listening socket for other nodes.  ``address`` is ``host:port`` with the real port."""
+
+    def __init__(self, driver: Driver, worker: Address, listener: Listener, flow_control_id: FlowControlId) -> None:
+        super().__init__(driver, worker)
+        self._listener = listener
+        self.address: Final = listener.address
+        self.flow_control_id: Final = flow_control_id
+
+    async def close(self) -> None:
+        """Accept no more; connections that are open live on."""
+        self._listener.close()
+        await super().close()
+
+
+class TcpConnection(LivingHandle, HasHop):
+    """A connection to another node, a hop of routes."""
+
+    def __init__(self, driver: Driver, sender: Address, life: Life, flow_control_id: FlowControlId) -> None:
+        super().__init__(driver, sender, life)
+        self.hop = sender
+        self.sender_address: Final = sender
+        self.flow_control_id: Final = flow_control_id
+
+
+class SecureChannelListener(Handle, HasHop):
+    """Answers handshakes; what comes through its channels may reach consumers of ``flow_control_id``."""
+
+    def __init__(self, driver: Driver, worker: Address, flow_control_id: FlowControlId) -> None:
+        super().__init__(driver, worker)
+        self.hop = worker
+        self.flow_control_id: Final = flow_control_id
+
+
+class SecureChannel(LivingHandle, HasHop):
+    """An open channel to the node of ``peer``, a hop of routes."""
+
+    def __init__(self, driver: Driver, life: Life, opened: ChannelOpened, flow_control_id: FlowControlId) -> None:
+        super().__init__(driver, opened.worker, life)
+        self.hop = opened.encryptor
+        self.peer: Final = Identifier(opened.peer)
+        self.flow_control_id: Final = flow_control_id
+
+
+class Service(Handle, HasHop):
+    """A worker that the core itself runs: an outlet, a relay service, echo, uppercase, hop."""
+
+    def __init__(self, driver: Driver, worker: Address) -> None:
+        super().__init__(driver, worker)
+        self.hop = worker
+
+
+class Outlet(Service):
+    """Connects to its target for every client of an inlet that leads here."""
+
+
+class WorkerHandle(Service):
+    """A worker of the application."""
+
+    def __init__(self, driver: Driver, worker: Address, task: WorkerTask) -> None:
+        super().__init__(driver, worker)
+        self._task = task
+
+    async def close(self) -> None:
+        """Take no more messages, handle those that wait, shut the worker down."""
+        await super().close()
+        await self._task.stop()
+
+
+class Inlet(Handle):
+    """A local port that leads to an outlet.  ``address`` is ``host:port`` with the real port."""
+
+    def __init__(self, driver: Driver, worker: Address, listener: Listener) -> None:
+        super().__init__(driver, worker)
+        self._listener = listener
+        self.address: Final = listener.address
+        self.worker: Final = worker
+
+    def change_route(self, route: RouteLike) -> None:
+        """Lead clients that connect from now on along another route; it ends in the outlet."""
+        onward = to_route(route)
+        self._driver.tell(self._worker, RouteChanged(onward, self._driver.core.peer_of(onward), now()))
+
+    def pause(self) -> None:
+        """Close new clients at once; open connections go on."""
+        self._driver.tell(self._worker, PauseChanged(True, now()))
+
+    def resume(self) -> None:
+        """Take new clients again."""
+        self._driver.tell(self._worker, PauseChanged(False, now()))
+
+    async def close(self) -> None:
+        """Accept no more clients; connections that are open live on."""
+        self._listener.close()
+        await super().close()
+
+
+class Relay(LivingHandle):
+    """A name on a hub that leads to this node: ``remote_address`` there, ``forwarding_route`` seen from here."""
+
+    def __init__(self, driver: Driver, life: Life, ready: RelayReady) -> None:
+        super().__init__(driver, ready.worker, life)
+        self.remote_address: Final = ready.remote_address
+        self.forwarding_route: Final = ready.forwarding_route

@@ -1,0 +1,427 @@
+"""A node on an event loop: what programs use."""
+
+import asyncio
+import os
+from collections.abc import Iterable
+from functools import partial
+from time import monotonic
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+from ockam_ref.asyncio.driver import Driver, Tap, now
+from ockam_ref.asyncio.handles import (
+    Inlet,
+    Outlet,
+    Relay,
+    SecureChannel,
+    SecureChannelListener,
+    Service,
+    TcpConnection,
+    TcpListener,
+    WorkerHandle,
+)
+from ockam_ref.asyncio.hops import Flow, Hop, RouteLike, to_address, to_flow_controls, to_route
+from ockam_ref.asyncio.watching import Life, Stream
+from ockam_ref.asyncio.workers import FunctionWorker, Handler, Routed, Worker, WorkerTask
+from ockam_ref.channels import initiator
+from ockam_ref.channels import listener as channel_listener
+from ockam_ref.channels.trust import TRUST_EVERYONE, TrustIdentifier, TrustPolicy
+from ockam_ref.effects import Deliver
+from ockam_ref.errors import ErrorCode, OckamError
+from ockam_ref.identities.identifier import Identifier
+from ockam_ref.identities.local import LocalIdentity, create_local_identity
+from ockam_ref.links import tcp_link, tcp_listener
+from ockam_ref.machine import FlowControlId, Mailbox
+from ockam_ref.observations import ChannelOpened, MessageDropped, Observation, RelayReady
+from ockam_ref.portals import inlet as portal_inlet
+from ockam_ref.portals import outlet as portal_outlet
+from ockam_ref.portals.inlet import PONG_TIMEOUT_S
+from ockam_ref.relays import remote
+from ockam_ref.relays import service as relay_service
+from ockam_ref.routing.access_control import ALLOW_ALL, AccessControl, AllowOnward
+from ockam_ref.wire.address import Address, local
+from ockam_ref.wire.body import Body, encode_body
+from ockam_ref.wire.local_message import LocalMessage
+from ockam_ref.wire.route import Route, format_route
+from ockam_ref.workers.application import Application
+from ockam_ref.workers.echo import Echo
+from ockam_ref.workers.hop import Hop as HopWorker
+from ockam_ref.workers.uppercase import Uppercase
+from ockam_transports.connecting import CONNECT_TIMEOUT_S
+
+Begun = TypeVar("Begun", ChannelOpened, RelayReady)
+
+REPLY_TIMEOUT_S: Final = 30.0
+"""How long ``send_and_receive`` waits unless told otherwise; the peer's own default."""
+
+WORKERS_STOP_S: Final = 0.3
+"""How long a node that stops waits for application workers before it cancels them."""
+
+ROOT: Final = local("app")
+"""The mailbox from which ``send`` sends; the peer's root context has the same name."""
+
+
+class Node:
+    """A node.  ``async with Node.create() as node`` starts it and, at the end, stops everything within a second."""
+
+    def __init__(self, *, tap: Tap | None = None) -> None:
+        self._driver = Driver(tap)
+        self._listeners: list[TcpListener | Inlet] = []
+        self._workers: set[WorkerTask] = set()
+        self._driver.start(Application((Mailbox(ROOT),)))
+
+    @classmethod
+    def create(cls, *, tap: Tap | None = None) -> Self:
+        """Return a node that runs on the current event loop; ``tap`` is shown every read of every link."""
+        return cls(tap=tap)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop everything: listening sockets first, then workers, then links."""
+        for listener in self._listeners:
+            await listener.close()
+        self._listeners.clear()
+        stopping = [asyncio.ensure_future(worker.stop()) for worker in self._workers]
+        if stopping:
+            _, late = await asyncio.wait(stopping, timeout=WORKERS_STOP_S)
+            for worker in self._workers:
+                worker.task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=WORKERS_STOP_S)
+        await self._driver.shut_down()
+
+    # ---- messages
+
+    async def send(self, route: RouteLike, body: Body) -> None:
+        """Send a message from the mailbox ``app``; that it was sent does not mean that anybody took it.
+
+        Raises:
+            MisuseError: the first hop does not exist.
+        """
+        await self._driver.send(ROOT, LocalMessage(to_route(route), (ROOT,), encode_body(body)))
+
+    async def send_and_receive(
+        self,
+        route: RouteLike,
+        body: Body,
+        *,
+        timeout: float = REPLY_TIMEOUT_S,  # noqa: ASYNC109  # the error must say what happened meanwhile
+    ) -> Routed:
+        """Send a message from a fresh mailbox and return the first message that reaches it (facts 06 section 1.10).
+
+        Raises:
+            MisuseError: the first hop does not exist.
+            OckamError: ``TIMEOUT``, no reply came within ``timeout`` seconds; the message says what to check.
+        """
+        onward = to_route(route)
+        driver = self._driver
+        child = fresh_address()
+        reply = _Reply(driver)
+        drops_before = driver.core.drop_counts.total()
+        outgoing = AllowOnward(frozenset(onward[:1]))
+        driver.start(Application((Mailbox(child, ALLOW_ALL, outgoing),)))
+        driver.receivers[child] = reply
+        try:
+            if onward:
+                driver.core.flow_controls.add_consumer_of_producer(child, onward[0])
+            async with asyncio.timeout(timeout):
+                await driver.send(child, LocalMessage(onward, (child,), encode_body(body)))
+                return Routed(driver, await reply.arrived)
+        except TimeoutError:
+            raise OckamError(ErrorCode.TIMEOUT, self._explain_silence(onward, timeout, drops_before)) from None
+        finally:
+            del driver.receivers[child]
+            driver.stop(child, "the reply came, or came too late")
+
+    def _explain_silence(self, route: Route, timeout: float, drops_before: int) -> str:
+        core = self._driver.core
+        text = (
+            f"no reply from {format_route(route)} within {timeout:g} s. A refused message gives no answer: is there "
+            "a worker at the last address, and is it a consumer of the listener or channel that messages come through?"
+        )
+        count = core.drop_counts.total() - drops_before
+        if not count:
+            return text
+        recent = list(core.drops)[-count:]
+        causes = dict.fromkeys(f"{drop.rule} ({drop.detail})" for drop in recent)
+        return f"{text} Meanwhile this node dropped {count}: {'; '.join(list(causes)[:3])}."
+
+    @property
+    def drops(self) -> list[MessageDropped]:
+        """The messages that went no further in this node, with the rule that said no; oldest first, the last 1,024."""
+        return list(self._driver.core.drops)
+
+    def observe(self) -> Stream[Observation]:
+        """Return an asynchronous iterator over all that happens from now on; it ends with the node."""
+        return self._driver.watching.observe()
+
+    def add_consumer(self, consumer: Hop, flow: Flow) -> None:
+        """Let messages that come through a listener, connection or channel reach one of our workers from now on."""
+        for flow_control_id in to_flow_controls((flow,)):
+            self._driver.core.flow_controls.add_consumer(to_address(consumer), flow_control_id)
+
+    # ---- TCP
+
+    async def tcp_listen(self, address: str) -> TcpListener:
+        """Listen for other nodes at ``host:port``.
+
+        Raises:
+            MisuseError: the address cannot be read.
+            OckamError: the port is taken, or not ours to take.
+        """
+        flow = fresh_flow_control_id()
+        worker = self._driver.start(tcp_listener.TcpListener(flow))
+        try:
+            listener = await self._driver.transport.listen(address, partial(self._driver.accept, worker))
+        except BaseException:
+            self._driver.stop(worker, "nobody can listen there")
+            raise
+        handle = TcpListener(self._driver, worker, listener, flow)
+        self._listeners.append(handle)
+        return handle
+
+    async def tcp_connect(
+        self,
+        address: str,
+        *,
+        timeout: float = CONNECT_TIMEOUT_S,  # noqa: ASYNC109
+        consumer_of: Iterable[Flow] = (),
+    ) -> TcpConnection:
+        """Connect to another node at ``host:port``.
+
+        Raises:
+            OckamError: nobody answers there, or not within ``timeout`` seconds.
+        """
+        link = await self._driver.open(address, timeout)
+        flow = fresh_flow_control_id()
+        config = tcp_link.TcpLink(link, flow_control_id=flow, consumer_of=to_flow_controls(consumer_of))
+        sender, life = self._driver.start_followed(config)
+        return TcpConnection(self._driver, sender, life, flow)
+
+    # ---- identities and channels
+
+    def create_identity(self) -> LocalIdentity:
+        """Return a new identity; its keys live in memory only."""
+        return create_local_identity(os.urandom(32), os.urandom(32), now().unix)
+
+    async def create_secure_channel_listener(
+        self,
+        identity: LocalIdentity,
+        address: Hop,
+        *,
+        trust: TrustPolicy | Identifier = TRUST_EVERYONE,
+        consumer_of: Iterable[Flow] = (),
+    ) -> SecureChannelListener:
+        """Answer handshakes at ``address``."""
+        flow = fresh_flow_control_id()
+        worker = self._driver.start(
+            channel_listener.SecureChannelListener(
+                to_address(address), identity, flow, to_trust(trust), to_flow_controls(consumer_of)
+            )
+        )
+        return SecureChannelListener(self._driver, worker, flow)
+
+    async def create_secure_channel(
+        self,
+        identity: LocalIdentity,
+        route: RouteLike,
+        *,
+        trust: TrustPolicy | Identifier = TRUST_EVERYONE,
+        timeout: float = initiator.HANDSHAKE_TIMEOUT_S,  # noqa: ASYNC109  # the core's own timer
+    ) -> SecureChannel:
+        """Open a channel to the listener at the end of the route.
+
+        Raises:
+            MisuseError: the first hop does not exist.
+            OckamError: ``TIMEOUT`` or ``REFUSED``, with the reason.
+        """
+        onward = to_route(route)
+        self._check_first_hop(onward)
+        flow = fresh_flow_control_id()
+        deadline = monotonic() + timeout
+        config = initiator.SecureChannel(identity, onward, flow, to_trust(trust), timeout)
+        worker, life = self._driver.start_followed(config)
+        failure = f"no secure channel over {format_route(onward)}"
+        opened = await self._begin(worker, life, ChannelOpened, failure, deadline)
+        return SecureChannel(self._driver, life, opened, flow)
+
+    # ---- workers
+
+    async def start_worker(
+        self,
+        address: Hop,
+        worker: Worker | Handler,
+        *,
+        consumer_of: Iterable[Flow] = (),
+        incoming: AccessControl = ALLOW_ALL,
+        outgoing: AccessControl = ALLOW_ALL,
+    ) -> WorkerHandle:
+        """Start an ``async def`` or a ``Worker`` at an address; flow controls say who may reach it from outside.
+
+        Raises:
+            MisuseError: the address is taken.
+        """
+        mailbox = Mailbox(to_address(address), incoming, outgoing)
+        started = self._driver.start(Application((mailbox,), to_flow_controls(consumer_of)))
+        instance = worker if isinstance(worker, Worker) else FunctionWorker(worker)
+        task = WorkerTask(self._driver, self, started, instance)
+        self._driver.receivers[started] = task
+        self._workers.add(task)
+        task.task.add_done_callback(lambda _: self._workers.discard(task))
+        return WorkerHandle(self._driver, started, task)
+
+    async def start_echo(self, address: Hop = "echo", *, consumer_of: Iterable[Flow] = ()) -> Service:
+        """Start the service that sends every payload back."""
+        return self._service(Echo(to_address(address), to_flow_controls(consumer_of)))
+
+    async def start_uppercase(self, address: Hop = "uppercase", *, consumer_of: Iterable[Flow] = ()) -> Service:
+        """Start the service that sends every text back in upper case."""
+        return self._service(Uppercase(to_address(address), to_flow_controls(consumer_of)))
+
+    async def start_hop(self, address: Hop = "hop", *, consumer_of: Iterable[Flow] = ()) -> Service:
+        """Start a worker that passes messages on and puts itself into the way back."""
+        return self._service(HopWorker(to_address(address), to_flow_controls(consumer_of)))
+
+    # ---- portals
+
+    async def create_inlet(
+        self,
+        listen: str,
+        route: RouteLike = (),
+        *,
+        pong_timeout: float = PONG_TIMEOUT_S,
+        skip_handshake: bool = False,
+        paused: bool = False,
+    ) -> Inlet:
+        """Open a local port whose clients reach the target of the outlet at the end of the route.
+
+        Without a route, or paused, clients are closed at once until ``change_route`` or ``resume``.
+
+        Raises:
+            OckamError: nobody can listen there.
+        """
+        onward = to_route(route)
+        peer = self._driver.core.peer_of(onward)
+        worker = self._driver.start(portal_inlet.Inlet(onward, peer, pong_timeout, skip_handshake, paused))
+        try:
+            listener = await self._driver.transport.listen(listen, partial(self._driver.accept, worker))
+        except BaseException:
+            self._driver.stop(worker, "nobody can listen there")
+            raise
+        handle = Inlet(self._driver, worker, listener)
+        self._listeners.append(handle)
+        return handle
+
+    async def create_outlet(
+        self,
+        address: Hop,
+        target: str,
+        *,
+        consumer_of: Iterable[Flow] = (),
+        incoming: AccessControl = ALLOW_ALL,
+        skip_handshake: bool = False,
+    ) -> Outlet:
+        """Connect to ``target`` (``host:port``) for every client of an inlet that leads to ``address``."""
+        flows = to_flow_controls(consumer_of)
+        config = portal_outlet.Outlet(to_address(address), target, flows, incoming, skip_handshake)
+        return Outlet(self._driver, self._driver.start(config))
+
+    # ---- relays
+
+    async def create_relay_service(
+        self,
+        address: Hop = "forwarding_service",
+        *,
+        aliases: Iterable[Hop] = ("static_forwarding_service",),
+        prefix: str = "forward_to_",
+        consumer_of: Iterable[Flow] = (),
+        relays_consumer_of: Iterable[Flow] = (),
+    ) -> Service:
+        """Let nodes that connect to us register names under which others reach them."""
+        config = relay_service.RelayService(
+            to_address(address),
+            tuple(map(to_address, aliases)),
+            prefix,
+            to_flow_controls(consumer_of),
+            to_flow_controls(relays_consumer_of),
+        )
+        return self._service(config)
+
+    async def create_relay(
+        self,
+        hub: RouteLike,
+        *,
+        name: str | None = None,
+        timeout: float = remote.CONFIRMATION_TIMEOUT_S,  # noqa: ASYNC109  # the core's own timer
+    ) -> Relay:
+        """Register this node on the hub that the route leads to, under ``name`` or under one that the hub draws.
+
+        Raises:
+            MisuseError: the first hop does not exist.
+            OckamError: ``TIMEOUT`` or ``REFUSED``, with the reason.
+        """
+        way = to_route(hub)
+        self._check_first_hop(way)
+        service = local("forwarding_service" if name is None else "static_forwarding_service")
+        worker, life = self._driver.start_followed(remote.RemoteRelay((*way, service), name, timeout))
+        ready = await self._begin(worker, life, RelayReady, f"no relay at {format_route(way)}", timeout)
+        return Relay(self._driver, life, ready)
+
+    # ---- parts
+
+    def _service(self, config: object) -> Service:
+        return Service(self._driver, self._driver.start(config))
+
+    def _check_first_hop(self, route: Route) -> None:
+        if not route or route[0] not in self._driver.core:
+            first = route[0] if route else "(nothing)"
+            raise OckamError(ErrorCode.UNKNOWN_ADDRESS, f"the route begins with {first}, which this node does not have")
+
+    async def _begin(self, worker: Address, life: Life, kind: type[Begun], failure: str, deadline: float) -> Begun:
+        """Wait until the worker has begun and return what it said; raise why it has not."""
+        try:
+            await asyncio.wait((life.begun, life.ended), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self._driver.stop(worker, "given up")
+            raise
+        if life.begun.done() and isinstance(begun := life.begun.result(), kind):
+            return begun
+        code = ErrorCode.TIMEOUT if monotonic() >= deadline else ErrorCode.REFUSED
+        raise OckamError(code, f"{failure}: {life.ended.result()}")
+
+
+class _Reply:
+    """The mailbox of ``send_and_receive``: the first message is the reply."""
+
+    __slots__ = ("arrived",)
+
+    def __init__(self, driver: Driver) -> None:
+        self.arrived: asyncio.Future[Deliver] = driver.loop.create_future()
+
+    def deliver(self, delivery: Deliver) -> bool:
+        """Keep the first, forget the others."""
+        if not self.arrived.done():
+            self.arrived.set_result(delivery)
+        return False
+
+
+def fresh_address() -> Address:
+    """Return a random local address in the form of the peer's: 32 hexadecimal digits."""
+    return Address(0, os.urandom(16).hex().encode())
+
+
+def fresh_flow_control_id() -> FlowControlId:
+    """Return a random flow control id."""
+    return os.urandom(16).hex()
+
+
+def to_trust(trust: TrustPolicy | Identifier) -> TrustPolicy:
+    """Let an identifier stand for the policy that trusts nobody else."""
+    return TrustIdentifier(trust.value) if isinstance(trust, Identifier) else trust

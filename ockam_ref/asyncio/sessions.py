@@ -1,0 +1,370 @@
+"""What keeps a portal usable while hubs and nodes come and go: each end repairs its own way to the other.
+
+An outlet's session keeps a connection to its hub and a relay of one name there.  An inlet's session keeps a connection
+and a channel, and leads its port along them; while there is no way, clients are closed at once, with the reason
+recorded.  Open portal connections are not moved: they end with the way that they were opened along.
+"""
+
+import asyncio
+import os
+import random
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Final, Self, TypeAlias
+
+from ockam_ref.asyncio.handles import Handle, Inlet, LivingHandle, Relay, SecureChannel, TcpConnection
+from ockam_ref.asyncio.hops import Hop, to_address
+from ockam_ref.asyncio.node import Node
+from ockam_ref.asyncio.watching import Stream
+from ockam_ref.channels.trust import TRUST_EVERYONE, TrustPolicy
+from ockam_ref.errors import ErrorCode, MisuseError, OckamError
+from ockam_ref.identities.identifier import Identifier
+from ockam_ref.identities.local import LocalIdentity
+from ockam_ref.observations import ConnectionClosed, ConnectionOpened
+from ockam_ref.portals.inlet import PONG_TIMEOUT_S
+from ockam_ref.wire.address import Address
+
+FIRST_RETRY_S: Final = 0.1
+"""The pause before the first attempt to repair a way; each further pause is twice as long."""
+
+LAST_RETRY_S: Final = 2.0
+"""The longest pause; each is cut by up to a half at random, so that many nodes do not return at the same moment."""
+
+RECONNECT_TIMEOUT_S: Final = 3.0
+"""How long one attempt to reach the other node may take."""
+
+REGISTER_TIMEOUT_S: Final = 5.0
+"""How long one registration of a relay may take."""
+
+CHANNEL_TIMEOUT_S: Final = 10.0
+"""How long one attempt to open a channel may take."""
+
+HANDSHAKE_AGAIN_S: Final = 1.0
+"""After this time without an answer another handshake is begun beside the first: a hub drops what has no relay yet."""
+
+MAX_RETIRED_WAYS: Final = 4
+"""Ways that an inlet no longer trusts and keeps for the connections that still use them."""
+
+
+@dataclass(frozen=True, slots=True)
+class WayLost:
+    """There is no way at the moment; the session is repairing it."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WayRestored:
+    """There is a way again, after that many attempts."""
+
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Loss:
+    """Why a way is lost; one that is only suspected stays in use until another one stands."""
+
+    reason: str
+    suspected: bool = False
+
+
+SessionEvent: TypeAlias = WayLost | WayRestored | ConnectionOpened | ConnectionClosed
+
+
+class _Session(ABC):
+    """Builds a way, waits until it is lost, builds it again, until it is closed."""
+
+    def __init__(self, node: Node, jitter: random.Random | None, pong_timeout_s: float = PONG_TIMEOUT_S) -> None:
+        self._node = node
+        self._pong_timeout_s = pong_timeout_s
+        self._built_at = 0.0
+        self._jitter = jitter or random.Random()  # noqa: S311  # spreads load, protects nothing
+        self._events: Stream[SessionEvent] = Stream()
+        self._observations = node.observe()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._lost: asyncio.Future[_Loss] = asyncio.get_running_loop().create_future()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._prepare()
+            await self._build()
+        except BaseException:
+            await self._close()
+            raise
+        self._tasks = [asyncio.ensure_future(self._keep()), asyncio.ensure_future(self._watch())]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._close()
+        self._events.end()
+
+    def events(self) -> Stream[SessionEvent]:
+        """Return what happens to the session, for one reader."""
+        return self._events
+
+    # ---- what the two kinds do
+
+    @abstractmethod
+    async def _prepare(self) -> None:
+        """Make what lives as long as the session."""
+
+    @abstractmethod
+    async def _build(self) -> None:
+        """Make a way and use it, or raise ``OckamError``."""
+
+    @abstractmethod
+    async def _tear_down(self) -> None:
+        """Stop using the way that was lost."""
+
+    @abstractmethod
+    async def _close(self) -> None:
+        """Close everything."""
+
+    @abstractmethod
+    def _is_ours(self, portal: Address) -> bool:
+        """Whether a portal connection belongs to this session."""
+
+    # ---- what they share
+
+    def _watch_end(self, *handles: LivingHandle) -> None:
+        """Lose the way when one of its parts ends."""
+        lost = self._lost = asyncio.get_running_loop().create_future()
+        self._built_at = asyncio.get_running_loop().time()
+        for handle in handles:
+            handle.on_closed(lambda reason: None if lost.done() else lost.set_result(_Loss(reason)))
+
+    async def _keep(self) -> None:
+        while True:
+            loss = await self._lost
+            self._events.put(WayLost(loss.reason))
+            if loss.suspected and await self._try_to_build():
+                self._events.put(WayRestored(1))
+                continue
+            await self._tear_down()
+            for attempts, pause in enumerate(self._pauses(), 1):
+                await asyncio.sleep(pause)
+                if await self._try_to_build():
+                    self._events.put(WayRestored(attempts))
+                    break
+
+    async def _try_to_build(self) -> bool:
+        try:
+            await self._build()
+        except OckamError:
+            return False
+        return True
+
+    def _pauses(self) -> Iterator[float]:
+        pause = FIRST_RETRY_S
+        while True:
+            yield pause * self._jitter.uniform(0.5, 1.0)
+            pause = min(2 * pause, LAST_RETRY_S)
+
+    async def _watch(self) -> None:
+        async for observation in self._observations:
+            if isinstance(observation, ConnectionOpened | ConnectionClosed) and self._is_ours(observation.portal):
+                self._events.put(observation)
+                if isinstance(observation, ConnectionClosed) and not observation.answered:
+                    self._suspect(observation.reason)
+
+    def _suspect(self, reason: str) -> None:
+        """The other end of a portal said nothing at all: its node may have restarted behind a living hub."""
+        since = asyncio.get_running_loop().time() - self._built_at
+        if since >= self._pong_timeout_s and not self._lost.done():
+            self._lost.set_result(_Loss(reason, suspected=True))
+
+
+class OutletSession(_Session):
+    """An outlet that is reachable through a hub, under one name, for as long as the session is open.
+
+    With an identity it takes clients through secure channels only; without one, from everybody on the hub.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        target: str,
+        *,
+        hub: str,
+        identity: LocalIdentity | None,
+        relay: str | None = None,
+        outlet: Hop = "outlet",
+        channel_listener: Hop = "api",
+        trust: TrustPolicy | Identifier = TRUST_EVERYONE,
+        jitter: random.Random | None = None,
+    ) -> None:
+        super().__init__(node, jitter)
+        self.relay_name: Final = os.urandom(16).hex() if relay is None else relay
+        self._target = target
+        self._hub = hub
+        self._identity = identity
+        self._outlet = to_address(outlet)
+        self._entrance = self._outlet if identity is None else to_address(channel_listener)
+        self._trust = trust
+        self._parts: list[Handle] = []
+        self._connection: TcpConnection | None = None
+        self._relay: Relay | None = None
+
+    @property
+    def forwarding_address(self) -> Address:
+        """The address on the hub under which others reach this node; it stays the same over losses.
+
+        Raises:
+            MisuseError: the session was never open.
+        """
+        if self._relay is None:
+            raise MisuseError(ErrorCode.MISUSE, "the session is not open yet")
+        return self._relay.remote_address
+
+    async def _prepare(self) -> None:
+        if self._identity is None:
+            self._parts.append(await self._node.create_outlet(self._outlet, self._target))
+            return
+        channels = await self._node.create_secure_channel_listener(self._identity, self._entrance, trust=self._trust)
+        self._parts.append(channels)
+        self._parts.append(await self._node.create_outlet(self._outlet, self._target, consumer_of=(channels,)))
+
+    async def _build(self) -> None:
+        connection = await self._node.tcp_connect(self._hub, timeout=RECONNECT_TIMEOUT_S)
+        try:
+            self._node.add_consumer(self._entrance, connection)
+            relay = await self._node.create_relay(connection, name=self.relay_name, timeout=REGISTER_TIMEOUT_S)
+        except BaseException:
+            await connection.close()
+            raise
+        self._connection, self._relay = connection, relay
+        self._watch_end(connection, relay)
+
+    async def _tear_down(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def _close(self) -> None:
+        await self._tear_down()
+        for part in reversed(self._parts):
+            await part.close()
+
+    def _is_ours(self, portal: Address) -> bool:
+        return portal == self._outlet
+
+
+class InletSession(_Session):
+    """A local port that leads to an outlet behind a hub (``forwarding_address``) or on a node we connect to directly.
+
+    With an identity the portal runs through a secure channel; without one it is readable by whoever is on the way.
+    ``trust`` says whom the channel may be with.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        listen: str,
+        *,
+        via: str,
+        forwarding_address: Hop | None = None,
+        identity: LocalIdentity | None,
+        outlet: Hop = "outlet",
+        channel_listener: Hop = "api",
+        trust: TrustPolicy | Identifier = TRUST_EVERYONE,
+        pong_timeout_s: float = PONG_TIMEOUT_S,
+        jitter: random.Random | None = None,
+    ) -> None:
+        super().__init__(node, jitter, pong_timeout_s)
+        self._listen = listen
+        self._via = via
+        self._relays = () if forwarding_address is None else (to_address(forwarding_address),)
+        self._identity = identity
+        self._outlet = to_address(outlet)
+        self._channel_listener = to_address(channel_listener)
+        self._trust = trust
+        self._inlet: Inlet | None = None
+        self._way: tuple[LivingHandle, ...] = ()
+        self._retired: deque[tuple[LivingHandle, ...]] = deque()
+        self.peer: Identifier | None = None
+
+    @property
+    def address(self) -> str:
+        """Where clients connect, ``host:port``.
+
+        Raises:
+            MisuseError: the session was never open.
+        """
+        if self._inlet is None:
+            raise MisuseError(ErrorCode.MISUSE, "the session is not open yet")
+        return self._inlet.address
+
+    async def _prepare(self) -> None:
+        self._inlet = await self._node.create_inlet(self._listen, pong_timeout=self._pong_timeout_s)
+
+    async def _build(self) -> None:
+        connection = await self._node.tcp_connect(self._via, timeout=RECONNECT_TIMEOUT_S)
+        channel = None
+        if self._identity is not None:
+            try:
+                channel = await self._open_channel(self._identity, connection)
+            except BaseException:
+                await connection.close()
+                raise
+            self.peer = channel.peer
+        await self._retire(self._way)
+        self._way = (connection,) if channel is None else (channel, connection)
+        if self._inlet is not None:
+            self._inlet.change_route((*((connection, *self._relays) if channel is None else (channel,)), self._outlet))
+        self._watch_end(*self._way)
+
+    async def _open_channel(self, identity: LocalIdentity, connection: TcpConnection) -> SecureChannel:
+        """Begin handshakes one beside the other until the first is complete."""
+        route = (connection, *self._relays, self._channel_listener)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + CHANNEL_TIMEOUT_S
+        running: set[asyncio.Task[SecureChannel]] = set()
+        try:
+            while True:
+                left = deadline - loop.time()
+                if left > 0:
+                    step = self._node.create_secure_channel(identity, route, trust=self._trust, timeout=left)
+                    running.add(asyncio.ensure_future(step))
+                await asyncio.wait(running, timeout=HANDSHAKE_AGAIN_S, return_when=asyncio.FIRST_COMPLETED)
+                for task in running:
+                    if task.done():
+                        running.discard(task)
+                        return task.result()
+        finally:
+            for task in running:
+                task.cancel()
+            for outcome in await asyncio.gather(*running, return_exceptions=True):
+                if isinstance(outcome, SecureChannel):
+                    await outcome.close()
+
+    async def _retire(self, way: tuple[LivingHandle, ...]) -> None:
+        """Keep a way that is only suspected, for the connections that run along it; but not many of them."""
+        if way:
+            self._retired.append(way)
+        if len(self._retired) > MAX_RETIRED_WAYS:
+            for part in self._retired.popleft():
+                await part.close()
+
+    async def _tear_down(self) -> None:
+        if self._inlet is not None:
+            self._inlet.change_route(())
+        for part in self._way:
+            await part.close()
+        self._way = ()
+
+    async def _close(self) -> None:
+        if self._inlet is not None:
+            await self._inlet.close()
+        for way in (self._way, *self._retired):
+            for part in way:
+                await part.close()
+
+    def _is_ours(self, portal: Address) -> bool:
+        return self._inlet is not None and portal == self._inlet.worker
