@@ -9,18 +9,18 @@ import click
 class Output:
     """The standard output of a command.
 
-    Every event has a name and fields; the sentence is what a person reads in their place.  An event without a sentence is
-    for programs only.
+    Every event has a name and fields; the sentence is what a person reads in their place.  An event without a sentence
+    is for programs only.
     """
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
 
-    def event(self, name: str, sentence: str | None = None, **fields: object) -> None:
+    def event(self, event: str, sentence: str | None = None, **fields: object) -> None:
         """Print one event, at once.  Fields that are ``None`` are left out."""
         if self.as_json:
             known = {key: value for key, value in fields.items() if value is not None}
-            click.echo(json.dumps({"event": name, **known}))
+            click.echo(json.dumps({"event": event, **known}))
         elif sentence is not None:
             click.echo(sentence)
 

@@ -1,0 +1,82 @@
+"""What happens in a node, as events of the command line."""
+
+from ockam_ref.asyncio import SessionEvent, Stream, WayLost, WayRestored
+from ockam_ref.cli.output import Output
+from ockam_ref.identities.identifier import Identifier
+from ockam_ref.observations import (
+    ChannelClosed,
+    ChannelOpened,
+    ConnectionClosed,
+    ConnectionOpened,
+    HandshakeFailed,
+    LinkLost,
+    MessageDropped,
+    Observation,
+    RelayFailed,
+    RelayReady,
+    RelayRegistered,
+    RelayRemoved,
+)
+
+
+async def print_observations(observations: Stream[Observation], output: Output, *, links: bool) -> None:
+    """Print what happens in a node, for ever; ``links`` says whether lost links are told here or by a session."""
+    async for observation in observations:
+        if links or not isinstance(observation, LinkLost):
+            print_observation(observation, output)
+
+
+async def print_way(events: Stream[SessionEvent], output: Output, other_end: str) -> None:
+    """Print when a session loses its way to the other end, and when it is there again."""
+    async for event in events:
+        match event:
+            case WayLost(reason):
+                sentence = f"The way to {other_end} is lost: {reason}. Trying again."
+                output.event("link-lost", sentence, reason=reason)
+            case WayRestored(attempts):
+                output.event("link-restored", f"The way to {other_end} is there again.", attempts=attempts)
+            case ConnectionOpened() | ConnectionClosed():
+                pass  # the node's own observations tell of those
+
+
+def print_observation(observation: Observation, output: Output) -> None:
+    """Print one observation; drops are for programs only, since a stranger can cause any number of them."""
+    match observation:
+        case ConnectionOpened(worker, _, side):
+            output.event(
+                "connection-opened", f"A connection opened ({short(worker.value)}).", side=side, id=name(worker)
+            )
+        case ConnectionClosed(worker, _, side, reason, sent, received):
+            sentence = f"A connection closed ({short(worker.value)}): {reason}; {sent} bytes to it, {received} from it."
+            output.event(
+                "connection-closed", sentence, side=side, id=name(worker), reason=reason, sent=sent, received=received
+            )
+        case ChannelOpened(_, _, peer, initiator):
+            who = str(Identifier(peer))
+            output.event("channel-opened", f"A secure channel with {who} opened.", peer=who, initiator=initiator)
+        case ChannelClosed(_, _, reason):
+            output.event("channel-closed", f"A secure channel closed: {reason}.", reason=reason)
+        case HandshakeFailed(_, reason, initiator):
+            # whoever began a handshake tells of its failure himself
+            for_people = None if initiator else f"A handshake failed: {reason}."
+            output.event("handshake-failed", for_people, reason=reason, initiator=initiator)
+        case LinkLost(_, _, reason):
+            output.event("link-lost", f"A link was lost: {reason}.", reason=reason)
+        case RelayRegistered(_, relay):
+            output.event("relay-registered", f"A node can be reached as {relay}.", name=relay)
+        case RelayRemoved(_, relay, reason):
+            output.event("relay-removed", f"{relay} is gone: {reason}.", name=relay, reason=reason)
+        case MessageDropped(rule, detail):
+            output.event("message-dropped", rule=rule, detail=detail)
+        case RelayReady() | RelayFailed():
+            return
+
+
+def name(address: object) -> str:
+    """Return an address as programs see it: without the type of local addresses."""
+    return str(address).removeprefix("0#")
+
+
+def short(value: bytes) -> str:
+    """Return the beginning of a long random name: enough for a person to tell two apart."""
+    return value.decode(errors="replace")[:8]
