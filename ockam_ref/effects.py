@@ -103,6 +103,14 @@ class AddConsumerOfProducer:
 
 
 @dataclass(frozen=True, slots=True)
+class JoinProducer:
+    """If ``producer`` belongs to a flow control, make ``address`` a producer of it too; see ``AllowAsProducer``."""
+
+    address: Address
+    producer: Address
+
+
+@dataclass(frozen=True, slots=True)
 class CopyConsumers:
     """Make ``target`` a consumer of every flow control of which ``source`` is one at this moment."""
 
@@ -249,6 +257,7 @@ NodeEffect: TypeAlias = (
     | AddProducer
     | AddSpawner
     | AddConsumerOfProducer
+    | JoinProducer
     | CopyConsumers
     | Own
     | Watch

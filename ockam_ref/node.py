@@ -24,6 +24,7 @@ from ockam_ref.effects import (
     Forward,
     HostEffects,
     IfTaken,
+    JoinProducer,
     NamePeer,
     OpenLink,
     Own,
@@ -61,7 +62,7 @@ MAX_HOPS_PER_EVENT: Final = 64
 """How many workers of this node one message may visit in a row; a longer chain is a loop and is dropped."""
 
 MAX_RECORDED_DROPS: Final = 1024
-"""How many dropped messages are kept for people to look at; the counts go on."""
+"""How many dropped messages are kept, shortened, for people to look at; the counts go on."""
 
 _NO_MESSAGE: Final = LocalMessage((), (), b"")
 
@@ -79,8 +80,8 @@ class _Record:
         self.stopped = False
         self.links: set[LinkId] = set()
         self.timers: set[str] = set()
-        self.watchers: list[tuple[_Record, Address]] = []
-        self.watching: list[_Record] = []
+        self.watchers: dict[tuple[_Record, Address], None] = {}
+        self.watching: dict[tuple[_Record, Address], None] = {}
 
 
 class Node:
@@ -113,9 +114,11 @@ class Node:
             CloseLink: self._close_link,
             ComparePeer: self._compare_peer,
             CopyConsumers: self._copy_consumers,
+            JoinProducer: self._join_producer,
             NamePeer: self._name_peer,
             OpenLink: self._open_link,
             Own: self._own,
+            Report: self._report,
             SetTimer: self._set_timer,
             StartWorker: self._start_worker,
             StopWorker: self._stop_worker,
@@ -234,6 +237,9 @@ class Node:
         while queue:
             record, event, depth = queue.popleft()
             if record.stopped:
+                if isinstance(event, MessageReceived):
+                    detail = f"the worker at {event.destination} stopped before it took the message"
+                    self._drop("worker-stopped", detail, event.source, event.message)
                 continue
             record.state, effects = record.machine.receive(record.state, event)
             if effects:
@@ -283,9 +289,12 @@ class Node:
         self._queue.append((target[1], MessageReceived(destination, source, message, self._now), depth + 1))
 
     def _drop(self, rule: str, detail: str, source: Address, message: LocalMessage) -> None:
-        dropped = MessageDropped(rule, detail, source, message.onward_route, message.return_route)
+        self._record_drop(MessageDropped(rule, detail, source, message.onward_route, message.return_route))
+
+    def _record_drop(self, dropped: MessageDropped) -> None:
+        dropped = dropped.shortened()
         self.drops.append(dropped)
-        self.drop_counts[rule] += 1
+        self.drop_counts[dropped.rule] += 1
         self._out.append(Report(dropped))
 
     # ---- starting and stopping
@@ -354,9 +363,10 @@ class Node:
         for link in record.links:
             self._link_owners.pop(link, None)
             self._out.append(CloseLink(link, reason))
-        for watched in record.watching:
-            watched.watchers = [(watcher, alias) for watcher, alias in watched.watchers if watcher is not record]
+        for watched, alias in record.watching:
+            watched.watchers.pop((record, alias), None)
         for watcher, alias in record.watchers:
+            watcher.watching.pop((record, alias), None)
             self._queue.append((watcher, AddressGone(alias, self._now), depth))
 
     # ---- smaller effects
@@ -366,18 +376,24 @@ class Node:
         if owner is not None:
             owner.links.discard(link)
 
-    def _own(self, record: _Record, effect: Own, _: int) -> None:
+    def _own(self, record: _Record, effect: Own | OpenLink, _: int) -> None:
+        self._disown(effect.link)
         record.links.add(effect.link)
         self._link_owners[effect.link] = record
 
-    def _open_link(self, record: _Record, effect: OpenLink, _: int) -> None:
-        record.links.add(effect.link)
-        self._link_owners[effect.link] = record
+    def _open_link(self, record: _Record, effect: OpenLink, depth: int) -> None:
+        self._own(record, effect, depth)
         self._out.append(effect)
 
     def _close_link(self, _: _Record, effect: CloseLink, __: int) -> None:
         self._disown(effect.link)
         self._out.append(effect)
+
+    def _report(self, _: _Record, effect: Report, __: int) -> None:
+        if isinstance(effect.observation, MessageDropped):
+            self._record_drop(effect.observation)
+        else:
+            self._out.append(effect)
 
     def _tell(self, _: _Record, effect: Tell, depth: int) -> None:
         found = self._mailboxes.get(effect.address)
@@ -389,8 +405,8 @@ class Node:
         if found is None:
             self._queue.append((record, AddressGone(effect.address, self._now), depth))
         elif found[1] is not record:
-            found[1].watchers.append((record, effect.address))
-            record.watching.append(found[1])
+            found[1].watchers[record, effect.address] = None
+            record.watching[found[1], effect.address] = None
 
     def _set_timer(self, record: _Record, effect: SetTimer, _: int) -> None:
         record.timers.add(effect.name)
@@ -403,7 +419,8 @@ class Node:
 
     def _compare_peer(self, record: _Record, effect: ComparePeer, depth: int) -> None:
         answer = PeerCompared(self._known_peers.compare(effect.identity), self._now)
-        self._queue.append((record, answer, depth))
+        # In front of all that waits: what the peer sent right behind its last message must find an open channel.
+        self._queue.appendleft((record, answer, depth))
 
     def _name_peer(self, _: _Record, effect: NamePeer, __: int) -> None:
         self._peers[effect.address] = effect.identifier
@@ -419,6 +436,9 @@ class Node:
 
     def _add_consumer_of_producer(self, _: _Record, effect: AddConsumerOfProducer, __: int) -> None:
         self.flow_controls.add_consumer_of_producer(effect.address, effect.producer, exact=effect.exact)
+
+    def _join_producer(self, _: _Record, effect: JoinProducer, __: int) -> None:
+        self.flow_controls.join_producer(effect.address, effect.producer)
 
     def _copy_consumers(self, _: _Record, effect: CopyConsumers, __: int) -> None:
         for flow_control_id in self.flow_controls.ids_of_consumer(effect.source):

@@ -5,11 +5,20 @@ holds a key or a payload.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from ockam_ref.machine import LinkId
 from ockam_ref.wire.address import Address
 from ockam_ref.wire.route import Route
+
+MAX_SHOWN_HOPS: Final = 16
+"""Hops of a route that a recorded drop keeps."""
+
+MAX_SHOWN_VALUE_BYTES: Final = 64
+"""Bytes of each address in them."""
+
+MAX_SHOWN_CHARACTERS: Final = 256
+"""Characters of its sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +30,20 @@ class MessageDropped:
     source: Address
     onward_route: Route
     return_route: Route
+
+    def shortened(self) -> "MessageDropped":
+        """Return what may be kept: a stranger's routes can be as long as a message."""
+        return MessageDropped(
+            self.rule,
+            self.detail[:MAX_SHOWN_CHARACTERS],
+            _shorten(self.source),
+            tuple(map(_shorten, self.onward_route[:MAX_SHOWN_HOPS])),
+            tuple(map(_shorten, self.return_route[:MAX_SHOWN_HOPS])),
+        )
+
+
+def _shorten(address: Address) -> Address:
+    return Address(address.transport_type, address.value[:MAX_SHOWN_VALUE_BYTES])
 
 
 @dataclass(frozen=True, slots=True)

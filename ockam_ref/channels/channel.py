@@ -3,9 +3,10 @@
 Both handshakes end here.  The state is single use wherever it seals a packet: the node keeps the only copy.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from ockam_ref.channels.continuity import was_due, with_one_more_gap
 from ockam_ref.channels.data_phase import ReceivingState, SendingState, open_packet, seal
 from ockam_ref.effects import (
     CancelTimer,
@@ -47,7 +48,10 @@ class ChannelAddresses:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A channel that carries messages; ``route_nonce`` is the newest nonce that taught a responder its way back."""
+    """A channel that carries messages; ``route_nonce`` is the newest nonce that taught a responder its way back.
+
+    ``local_info`` goes with every message that is opened: who the peer is, and whether packets came out of order.
+    """
 
     addresses: ChannelAddresses
     initiator: bool
@@ -125,6 +129,8 @@ def _decrypt(state: Open, source: Address, message: LocalMessage) -> tuple[Open 
         receiving, plaintext = open_packet(state.receiving, packet)
     except PeerError as error:
         return state, (drop(error.code, str(error), source, message),)
+    if not was_due(state.receiving.window, receiving.window):
+        state = replace(state, local_info=with_one_more_gap(state.local_info))
     try:
         content = decode_channel_message(plaintext)
     except DecodeError as error:

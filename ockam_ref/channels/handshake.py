@@ -1,4 +1,4 @@
-"""What both ends of a channel handshake share: addresses, the check of the peer, the first open state."""
+"""What both ends of a channel handshake share: addresses, the steps of XX, the check of the peer, the open state."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from ockam_ref.errors import ErrorCode, VerificationError
 from ockam_ref.identities.local import LocalIdentity
 from ockam_ref.identities.presentation import VerifiedPeer, decode_presentation, verify_presentation
 from ockam_ref.machine import FlowControlId, Fresh, Mailbox
-from ockam_ref.noise.handshake import Completed, Role
+from ockam_ref.noise.handshake import Completed, HandshakeState, Role, Step
 from ockam_ref.routing.access_control import ALLOW_ALL, DENY_ALL, AllowConsumers
 from ockam_ref.wire.local_message import channel_local_info
 from ockam_ref.wire.route import Route
@@ -66,3 +66,17 @@ def first_open_state(end: End, completed: Completed, peer: bytes, remote_route: 
         (channel_local_info(peer),),
         peer,
     )
+
+
+def between(step: Step) -> HandshakeState:
+    """Return the state between two messages; XX completes with message 3 and no sooner."""
+    if isinstance(step, Completed):
+        raise TypeError("the handshake completed before its last message")
+    return step
+
+
+def completed(step: Step) -> Completed:
+    """Return the end of the handshake; XX has no message after message 3."""
+    if isinstance(step, HandshakeState):
+        raise TypeError("the handshake goes on after its last message")
+    return step

@@ -9,7 +9,15 @@ from typing import Final, TypeAlias, assert_never
 
 from ockam_ref.channels import channel
 from ockam_ref.channels.channel import Closed, Open, drop
-from ockam_ref.channels.handshake import End, check_peer, draw_addresses, first_open_state, mailboxes
+from ockam_ref.channels.handshake import (
+    End,
+    between,
+    check_peer,
+    completed,
+    draw_addresses,
+    first_open_state,
+    mailboxes,
+)
 from ockam_ref.channels.trust import TRUST_EVERYONE, TrustPolicy
 from ockam_ref.effects import (
     AddConsumerOfProducer,
@@ -22,11 +30,11 @@ from ockam_ref.effects import (
     StopWorker,
     Watch,
 )
-from ockam_ref.errors import DecodeError, PeerError, VerificationError
+from ockam_ref.errors import DecodeError, ErrorCode, MisuseError, PeerError, VerificationError
 from ockam_ref.events import AddressGone, MessageReceived, PeerCompared, StopRequested, TimerFired, WorkerEvent
 from ockam_ref.identities.local import LocalIdentity
 from ockam_ref.machine import FlowControlId, Fresh, Machine, Needs, Transition, Worker
-from ockam_ref.noise.handshake import Completed, HandshakeState, Role, initialize, read_message, write_message
+from ockam_ref.noise.handshake import HandshakeState, Role, initialize, read_message, write_message
 from ockam_ref.noise.patterns import OCKAM_XX_25519_AES256_GCM_SHA256
 from ockam_ref.noise.primitives import KeyPair
 from ockam_ref.observations import HandshakeFailed
@@ -81,7 +89,13 @@ TRANSITIONS: Final = (
 
 
 def start(config: SecureChannel, fresh: Fresh) -> Worker[InitiatorState]:
-    """Send message 1 along the route."""
+    """Send message 1 along the route.
+
+    Raises:
+        MisuseError: the route is empty.
+    """
+    if not config.route:
+        raise MisuseError(ErrorCode.INCOMPLETE_ROUTE, "a channel needs a route to a listener")
     addresses = draw_addresses(fresh)
     end = End(addresses, config.identity, config.trust)
     remote, hop = addresses.decryptor_remote, config.route[0]
@@ -89,7 +103,7 @@ def start(config: SecureChannel, fresh: Fresh) -> Worker[InitiatorState]:
     step, message = write_message(handshake, b"", ephemeral=KeyPair.from_private_bytes(fresh.secrets[0]))
     return Worker(
         mailboxes(addresses, config.flow_control_id, None),
-        AwaitingMessage2(end, config.route, _between(step)),
+        AwaitingMessage2(end, config.route, between(step)),
         (
             AddConsumerOfProducer(remote, hop),
             AddProducer(addresses.decryptor_internal, config.flow_control_id, None, (addresses.encryptor,)),
@@ -124,7 +138,7 @@ def _awaiting(state: AwaitingMessage2, event: WorkerEvent) -> tuple[InitiatorSta
                 step, payload = read_message(state.handshake, message.payload)
             except PeerError as error:
                 return state, (drop(error.code, str(error), source, message),)
-            handshake = _between(step)
+            handshake = between(step)
             try:
                 peer = check_peer(state.end, payload, handshake.remote_static or b"", now.unix)
             except (DecodeError, VerificationError) as error:
@@ -147,10 +161,8 @@ def _comparing(state: ComparingPeer, event: WorkerEvent) -> tuple[InitiatorState
     match event:
         case PeerCompared(None):
             step, message = write_message(state.handshake, state.end.identity.presentation)
-            if not isinstance(step, Completed):
-                return _fail(state.end, "the pattern goes on after message 3")
             remote = state.end.addresses.decryptor_remote
-            channel_state = first_open_state(state.end, step, state.peer, state.reply_route)
+            channel_state = first_open_state(state.end, completed(step), state.peer, state.reply_route)
             third = Forward(remote, LocalMessage(state.reply_route, (remote,), message))
             return channel_state, (third, *channel.opened(channel_state))
         case PeerCompared(str(refusal)):
@@ -161,13 +173,6 @@ def _comparing(state: ComparingPeer, event: WorkerEvent) -> tuple[InitiatorState
             return state, (drop("channel-not-open", "the handshake is not complete", source, message),)
         case _:
             return state, ()
-
-
-def _between(step: HandshakeState | Completed) -> HandshakeState:
-    """XX completes with message 3 only; anything else would be a mistake in the pattern's table."""
-    if isinstance(step, Completed):
-        raise TypeError("the handshake completed before its last message")
-    return step
 
 
 def _fail(end: End, reason: str) -> tuple[Closed, Effects]:

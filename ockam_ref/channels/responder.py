@@ -5,7 +5,15 @@ from typing import Final, TypeAlias, assert_never
 
 from ockam_ref.channels import channel
 from ockam_ref.channels.channel import Closed, Open, drop
-from ockam_ref.channels.handshake import End, check_peer, draw_addresses, first_open_state, mailboxes
+from ockam_ref.channels.handshake import (
+    End,
+    between,
+    check_peer,
+    completed,
+    draw_addresses,
+    first_open_state,
+    mailboxes,
+)
 from ockam_ref.channels.trust import TrustPolicy
 from ockam_ref.effects import (
     AddProducer,
@@ -159,14 +167,14 @@ def _half_open(state: HalfOpen, event: WorkerEvent) -> tuple[ResponderState, Eff
 def _answer(state: AwaitingMessage1, message: LocalMessage, now: Now) -> tuple[ResponderState, Effects]:
     try:
         step, _ = read_message(state.handshake, message.payload)
-        step, reply = write_message(_between(step), state.end.identity.presentation, ephemeral=state.ephemeral)
+        step, reply = write_message(between(step), state.end.identity.presentation, ephemeral=state.ephemeral)
     except PeerError as error:
         return _fail(state, str(error), now)
     route = message.return_route
     if not route:
         return _fail(state, "message 1 came without a return route: there is no way to answer it", now)
     remote = state.end.addresses.decryptor_remote
-    waiting = AwaitingMessage3(state.end, state.listener, _between(step), route)
+    waiting = AwaitingMessage3(state.end, state.listener, between(step), route)
     return waiting, (Watch(route[0]), Forward(remote, LocalMessage(route, (remote,), reply)))
 
 
@@ -177,22 +185,14 @@ def _verify(
         step, payload = read_message(state.handshake, message.payload)
     except PeerError as error:
         return state, (drop(error.code, str(error), source, message),)
-    if not isinstance(step, Completed):
-        return _fail(state, "the pattern goes on after message 3", now)
+    done = completed(step)
     try:
-        peer = check_peer(state.end, payload, step.remote_static, now.unix)
+        peer = check_peer(state.end, payload, done.remote_static, now.unix)
     except (DecodeError, VerificationError) as error:
         return _fail(state, str(error), now)
     identifier = peer.identity.identifier.value
-    comparing = ComparingPeer(state.end, state.listener, step, identifier, state.remote_route)
+    comparing = ComparingPeer(state.end, state.listener, done, identifier, state.remote_route)
     return comparing, (ComparePeer(peer.identity),)
-
-
-def _between(step: HandshakeState | Completed) -> HandshakeState:
-    """XX completes with message 3 only; anything else would be a mistake in the pattern's table."""
-    if isinstance(step, Completed):
-        raise TypeError("the handshake completed before its last message")
-    return step
 
 
 def _settled(state: HalfOpen, now: Now) -> Tell:

@@ -4,8 +4,8 @@ Two addresses: *sender* is the hop that routes use and the place in front of eve
 *receiver* is where messages from the peer enter the node, held by its flow control.
 """
 
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, TypeAlias
 
 from ockam_ref.effects import (
     AddConsumer,
@@ -20,10 +20,10 @@ from ockam_ref.effects import (
     StartReading,
     StopWorker,
 )
-from ockam_ref.errors import DecodeError, PeerError
+from ockam_ref.errors import DecodeError, ErrorCode
 from ockam_ref.events import BytesReceived, LinkClosed, LinkFinished, MessageReceived, StopRequested, WorkerEvent
 from ockam_ref.links.framing import AwaitingVersion, Broken, FramingState
-from ockam_ref.links.framing import receive as receive_bytes
+from ockam_ref.links.framing import receive as cut_frames
 from ockam_ref.machine import FlowControlId, Fresh, LinkId, Machine, Mailbox, Needs, Transition, Worker
 from ockam_ref.observations import LinkLost, MessageDropped
 from ockam_ref.routing.access_control import ALLOW_ALL, DENY_ALL, AllowConsumers
@@ -35,6 +35,13 @@ from ockam_ref.wire.transport_message import (
     decode_transport_message,
     transport_message_parts,
 )
+
+MAX_ROUTES_LENGTH: Final = 65_536
+"""Bytes of a received message beside its payload: routes and tracing context.  A longer message is a recorded drop.
+
+So is one with more hops than a decoder takes.  Neither ends the connection: every hub makes the way back longer, so a
+message that the hub before us could still take may be too long for us, and all who share that hub would pay for it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +56,7 @@ class TcpLink:
 
 @dataclass(frozen=True, slots=True)
 class LinkState:
-    """An open connection; ``framing`` is ``Broken`` once it has ended."""
+    """An open connection."""
 
     link: LinkId
     sender: Address
@@ -57,17 +64,26 @@ class LinkState:
     framing: FramingState
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Terminal: everything is ignored."""
+
+
+TcpLinkState: TypeAlias = LinkState | Ended
+
 TRANSITIONS: Final = (
-    Transition("AwaitingVersion", "BytesReceived", "AwaitingFrame", "messages are forwarded"),
-    Transition("AwaitingFrame", "BytesReceived", "AwaitingFrame", "messages are forwarded"),
-    Transition("AwaitingFrame", "MessageReceived", "AwaitingFrame", "one frame is sent"),
-    Transition("AwaitingFrame", "bad framing, bad message, LinkFinished, LinkClosed", "Broken", "the worker stops"),
+    Transition("LinkState", "BytesReceived", "LinkState", "the messages in them are forwarded, or recorded drops"),
+    Transition("LinkState", "MessageReceived", "LinkState", "one frame is sent, or a recorded drop"),
+    Transition("LinkState", "bad framing, bad message, LinkFinished", "Ended", "the link is closed, LinkLost"),
+    Transition("LinkState", "LinkClosed", "Ended", "LinkLost"),
+    Transition("LinkState", "StopRequested", "Ended", "the link is closed"),
+    Transition("Ended", "any", "Ended", "ignored"),
 )
 
 _VERSION: Final = (b"\x01",)
 
 
-def start(config: TcpLink, fresh: Fresh) -> Worker[LinkState]:
+def start(config: TcpLink, fresh: Fresh) -> Worker[TcpLinkState]:
     """Send our version byte at once and begin to read."""
     sender, receiver = fresh.addresses
     flow_control_id = config.flow_control_id or fresh.flow_control_ids[0]
@@ -85,64 +101,77 @@ def start(config: TcpLink, fresh: Fresh) -> Worker[LinkState]:
     )
 
 
-def receive(state: LinkState, event: WorkerEvent) -> tuple[LinkState, Effects]:
+def receive(state: TcpLinkState, event: WorkerEvent) -> tuple[TcpLinkState, Effects]:
     """Advance the connection by one event; peer input never raises."""
-    if isinstance(state.framing, Broken):
+    if isinstance(state, Ended):
         return state, ()
     match event:
         case MessageReceived():
-            return _send(state, event.message)
+            return state, (_send(state, event.message),)
         case BytesReceived():
             return _receive_bytes(state, event.data)
         case LinkFinished():
-            return _end(state, "the peer closed the connection", close=True)
+            return _end(state, "the peer closed the connection")
         case LinkClosed(_, reason):
             return _end(state, reason, close=False)
         case StopRequested(reason):
-            return replace(state, framing=Broken()), (CloseLink(state.link, reason),)
+            return Ended(), (CloseLink(state.link, reason),)
         case _:
             return state, ()
 
 
-def _send(state: LinkState, message: LocalMessage) -> tuple[LinkState, Effects]:
+def _send(state: LinkState, message: LocalMessage) -> SendBytes | Report:
     head, payload, tail = transport_message_parts(
         TransportMessage(message.onward_route[1:], message.return_route, message.payload, message.tracing_context)
     )
     length = len(head) + len(payload) + len(tail)
     if length > MAX_MESSAGE_LENGTH:
         detail = f"a message of {length} bytes does not fit a frame; {MAX_MESSAGE_LENGTH} is the limit"
-        dropped = MessageDropped("too-long", detail, state.sender, message.onward_route, message.return_route)
-        return state, (Report(dropped),)
-    return state, (SendBytes(state.link, (length.to_bytes(4, "big") + head, payload, tail)),)
+        return Report(MessageDropped("too-long", detail, state.sender, message.onward_route, message.return_route))
+    return SendBytes(state.link, (length.to_bytes(4, "big") + head, payload, tail))
 
 
-def _receive_bytes(state: LinkState, data: bytes | memoryview) -> tuple[LinkState, Effects]:
-    try:
-        framing, frames = receive_bytes(state.framing, data)
-    except PeerError as error:
-        return _end(state, str(error), close=True)
+def _receive_bytes(state: LinkState, data: bytes | memoryview) -> tuple[TcpLinkState, Effects]:
+    framing, frames = cut_frames(state.framing, data)
     effects: list[Effect] = []
-    back = (state.sender,)
     for frame in frames:
         try:
-            onward_route, return_route, payload, tracing_context = decode_transport_message(frame)
+            effect = _read_message(state, frame)
         except DecodeError as error:
-            ended, closing = _end(state, f"the peer sent a message that cannot be read: {error}", close=True)
+            ended, closing = _end(state, f"the peer sent a message that cannot be read: {error}")
             return ended, (*effects, *closing)
-        if onward_route:  # an empty route is a heartbeat
-            message = LocalMessage(onward_route, back + return_route, payload, (), tracing_context)
-            effects.append(Forward(state.receiver, message))
+        if effect is not None:
+            effects.append(effect)
+    if isinstance(framing, Broken):
+        ended, closing = _end(state, framing.reason)
+        return ended, (*effects, *closing)
     if framing is not state.framing:
         state = LinkState(state.link, state.sender, state.receiver, framing)
     return state, tuple(effects)
 
 
-def _end(state: LinkState, reason: str, *, close: bool) -> tuple[LinkState, Effects]:
+def _read_message(state: LinkState, frame: memoryview) -> Forward | Report | None:
+    try:
+        onward_route, return_route, payload, tracing_context = decode_transport_message(frame)
+    except DecodeError as error:
+        if error.code is ErrorCode.TOO_LONG:
+            return Report(MessageDropped("route-too-long", str(error), state.receiver, (), ()))
+        raise
+    if not onward_route:  # a heartbeat
+        return None
+    if len(frame) - len(payload) > MAX_ROUTES_LENGTH:
+        detail = f"more than {MAX_ROUTES_LENGTH} bytes beside the payload"
+        return Report(MessageDropped("too-long", detail, state.receiver, onward_route, return_route))
+    message = LocalMessage(onward_route, (state.sender, *return_route), payload, (), tracing_context)
+    return Forward(state.receiver, message)
+
+
+def _end(state: LinkState, reason: str, *, close: bool = True) -> tuple[Ended, Effects]:
     closing = (CloseLink(state.link, reason),) if close else ()
     lost = Report(LinkLost(state.sender, state.link, reason))
-    return replace(state, framing=Broken()), (*closing, lost, StopWorker(state.sender, reason))
+    return Ended(), (*closing, lost, StopWorker(state.sender, reason))
 
 
-MACHINE: Final[Machine[TcpLink, LinkState]] = Machine(
+MACHINE: Final[Machine[TcpLink, TcpLinkState]] = Machine(
     "tcp link", start, receive, Needs(addresses=2, flow_control_ids=1)
 )

@@ -18,8 +18,8 @@ class TcpListener:
 
 
 @dataclass(frozen=True, slots=True)
-class ListenerState:
-    """A listener has one state: listening."""
+class Listening:
+    """A listener has one state."""
 
     flow_control_id: FlowControlId
 
@@ -27,17 +27,17 @@ class ListenerState:
 TRANSITIONS: Final = (Transition("Listening", "LinkAccepted", "Listening", "a TcpLink is started"),)
 
 
-def start(config: TcpListener, fresh: Fresh) -> Worker[ListenerState]:
+def start(config: TcpListener, fresh: Fresh) -> Worker[Listening]:
     """Register the spawner; nobody can send anything to a listener."""
     (address,) = fresh.addresses
     return Worker(
         (Mailbox(address, DENY_ALL, DENY_ALL),),
-        ListenerState(config.flow_control_id),
+        Listening(config.flow_control_id),
         (AddSpawner(address, config.flow_control_id),),
     )
 
 
-def receive(state: ListenerState, event: WorkerEvent) -> tuple[ListenerState, Effects]:
+def receive(state: Listening, event: WorkerEvent) -> tuple[Listening, Effects]:
     """Start a link for each accepted connection; its flow control is fresh, its spawner is this listener."""
     match event:
         case LinkAccepted(link):
@@ -46,4 +46,4 @@ def receive(state: ListenerState, event: WorkerEvent) -> tuple[ListenerState, Ef
             return state, ()
 
 
-MACHINE: Final[Machine[TcpListener, ListenerState]] = Machine("tcp listener", start, receive, Needs(addresses=1))
+MACHINE: Final[Machine[TcpListener, Listening]] = Machine("tcp listener", start, receive, Needs(addresses=1))

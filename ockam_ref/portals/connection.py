@@ -6,9 +6,11 @@ peer that knows no half-close.
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, assert_never
 
+from ockam_ref.channels.continuity import find_gaps
 from ockam_ref.effects import (
+    CancelTimer,
     CloseLink,
     Effect,
     Effects,
@@ -52,6 +54,12 @@ from ockam_ref.wire.route import Route
 HALF_CLOSE_LINGER_S: Final = 2.0
 """How long an inlet whose client has finished waits for more of the answer, from a peer that knows no half-close."""
 
+MAX_PAYLOAD_BYTES: Final = 1024 * 1024
+"""Bytes of one Payload that we send; what a host reads at once beyond this makes several (a frame holds 16 MiB)."""
+
+MAX_MARKS_TO_ANSWER: Final = 64
+"""Marks that may wait for their Pong; a sender of our kind has five at most, what is beyond gets no answer."""
+
 PING: Final = encode_portal_message(Signal.PING)
 PONG: Final = encode_portal_message(Signal.PONG)
 DISCONNECT: Final = encode_portal_message(Signal.DISCONNECT)
@@ -71,21 +79,30 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What does not change while a connection lives; ``peer`` is the identifier that every message must carry."""
+    """What does not change while a connection lives; ``peer`` is the identifier that every message must carry.
+
+    Without ``handshake`` there is no Pong, and no credit either.
+    """
 
     side: Side
     link: LinkId
     remote: Address
     portal: Address
     peer: bytes | None
+    handshake: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Bytes flow.  ``sent`` counts bytes to the local socket, ``received`` bytes from it."""
+    """Bytes flow.  ``sent`` counts bytes to the local socket, ``received`` bytes from it.
+
+    ``gaps`` is how many packets its channel had out of order when the connection began, ``None`` before the other end
+    was heard: one more, and bytes of this stream may be missing.
+    """
 
     connection: Connection
     remote_route: Route
+    gaps: int | None
     credit: Credit = NO_CREDIT
     sent: int = 0
     received: int = 0
@@ -111,15 +128,17 @@ TRANSITIONS: Final = (
     Transition("Running", "both directions finished", "Ended", "the socket is closed"),
     Transition("Running", "Disconnect", "Ended", "earlier bytes are written, nothing is sent back"),
     Transition("Running", "LinkClosed, wrong counter, linger over, StopRequested", "Ended", "Disconnect is sent"),
+    Transition("Running", "message after a gap of the channel", "Ended", "none of it is written, Disconnect is sent"),
+    Transition("Running", "Pong, though there is no handshake", "Ended", "at an inlet: the modes differ"),
     Transition("Running", "AddressGone of the first hop", "Ended", "the socket is closed"),
     Transition("Ended", "any", "Ended", "ignored"),
 )
 
 
-def begin(connection: Connection, remote_route: Route, now: Now) -> tuple[Running, Effects]:
+def begin(connection: Connection, remote_route: Route, gaps: int | None, now: Now) -> tuple[Running, Effects]:
     """Start to carry bytes."""
     opened = ConnectionOpened(connection.remote, connection.portal, connection.side)
-    state = Running(connection, remote_route, heard_at=now.monotonic)
+    state = Running(connection, remote_route, gaps, heard_at=now.monotonic)
     return state, (StartReading(connection.link), Report(opened))
 
 
@@ -139,7 +158,7 @@ def receive(state: Running, event: WorkerEvent) -> tuple[RunningState, Effects]:
             return end(state, reason, tell=True, close=False)
         case AddressGone(address) if address == state.remote_route[0]:
             return end(state, "the way to the other end is gone", tell=False, close=True)
-        case TimerFired("linger", now):
+        case TimerFired("linger", now) if state.local_finished and not state.credit.agreed:
             return _linger(state, now)
         case StopRequested(reason):
             return end(state, reason, tell=True, close=True, stop=False)
@@ -155,43 +174,65 @@ def say(connection: Connection, route: Route, payload: bytes) -> Forward:
 def read_portal_message(connection: Connection, source: Address, message: LocalMessage) -> PortalMessage | Report:
     """Decode a message of the other end, or return the drop that says why it is not taken."""
     if len(message.onward_route) > 1:
-        return _drop("unknown-route", "hops follow the address of a portal connection", source, message)
-    if find_channel_identifier(message.local_info) != connection.peer:
-        return _drop(
-            "identifier-changed", "the message comes from another identity than the connection", source, message
-        )
+        return drop("unknown-route", "hops follow the address of a portal connection", source, message)
     try:
+        if find_channel_identifier(message.local_info) != connection.peer:
+            detail = "the message comes from another identity than the connection"
+            return drop("identifier-changed", detail, source, message)
         return decode_portal_message(message.payload)
     except DecodeError as error:
-        return _drop("bad-portal-message", str(error), source, message)
+        return drop("bad-portal-message", str(error), source, message)
 
 
 def _read(state: Running, data: bytes | memoryview) -> tuple[Running, Effects]:
-    connection = state.connection
+    connection, route = state.connection, state.remote_route
     length = len(data)
-    effects: list[Effect] = [say(connection, state.remote_route, b"".join((payload_head(length), data)))]
+    effects: list[Effect]
+    if 0 < length <= MAX_PAYLOAD_BYTES:
+        effects = [say(connection, route, b"".join((payload_head(length), data)))]
+    else:
+        pieces = (data[start : start + MAX_PAYLOAD_BYTES] for start in range(0, length, MAX_PAYLOAD_BYTES))
+        effects = [say(connection, route, b"".join((payload_head(len(piece)), piece))) for piece in pieces]
     step = credit_sent(state.credit, length)
     if step.mark:
-        effects.append(say(connection, state.remote_route, PING))
+        effects.append(say(connection, route, PING))
     if step.pause:
         effects.append(StopReading(connection.link))
     return replace(state, received=state.received + length, credit=step.credit), tuple(effects)
 
 
 def _take(state: Running, source: Address, message: LocalMessage, now: Now) -> tuple[RunningState, Effects]:
-    content = read_portal_message(state.connection, source, message)
+    connection = state.connection
+    content = read_portal_message(connection, source, message)
+    if isinstance(content, Report):
+        return state, (content,)
+    gaps = find_gaps(message.local_info)
+    if gaps != state.gaps:
+        if state.gaps is not None:
+            tell = content is not Signal.DISCONNECT
+            return end(state, "the channel lost or reordered messages on their way", tell=tell, close=True)
+        state = replace(state, gaps=gaps)
     match content:
         case Payload(data, counter):
             return _write(state, data, counter, now)
-        case Signal.PING:
-            marks = replace(state, marks_to_answer=state.marks_to_answer + 1)
-            return marks, (ReportDrained(state.connection.link),)
-        case Signal.PONG:
-            return _answered(state)
         case Signal.DISCONNECT:
             return end(state, "the other end closed the connection", tell=False, close=True)
+        case Signal.PONG:
+            return _answered(state) if connection.handshake else _refuse_handshake(state, message.return_route)
+        case Signal.PING:
+            if not connection.handshake or state.marks_to_answer >= MAX_MARKS_TO_ANSWER:
+                return state, ()
+            return replace(state, marks_to_answer=state.marks_to_answer + 1), (ReportDrained(connection.link),)
         case _:
-            return state, (content,)
+            assert_never(content)
+
+
+def _refuse_handshake(state: Running, return_route: Route) -> tuple[RunningState, Effects]:
+    """An outlet that shakes hands takes no bytes under its name: without this the client would wait for ever."""
+    if state.connection.side is Side.OUTLET or not return_route:
+        return state, ()
+    reason = "the outlet shakes hands and this inlet does not: both must use the same mode"
+    return end(replace(state, remote_route=return_route), reason, tell=True, close=True)
 
 
 def _write(state: Running, data: bytes | memoryview, counter: int | None, now: Now) -> tuple[RunningState, Effects]:
@@ -219,6 +260,8 @@ def _answered(state: Running) -> tuple[Running, Effects]:
     effects: list[Effect] = []
     if step.credit.agreed and not before.agreed and connection.side is Side.INLET:
         effects.append(say(connection, state.remote_route, PONG))
+        if state.local_finished:  # the client was quicker than the announcement: no need to linger
+            effects.extend((say(connection, state.remote_route, END_OF_STREAM), CancelTimer("linger")))
     if step.resume and not state.local_finished:
         effects.append(StartReading(connection.link))
     return replace(state, credit=step.credit), tuple(effects)
@@ -280,5 +323,6 @@ def ending(
     )
 
 
-def _drop(rule: str, detail: str, source: Address, message: LocalMessage) -> Report:
+def drop(rule: str, detail: str, source: Address, message: LocalMessage) -> Report:
+    """Record a message that goes no further."""
     return Report(MessageDropped(rule, detail, source, message.onward_route, message.return_route))

@@ -7,6 +7,7 @@ before Pong, so nothing can be lost; a client that gives up while it waits is no
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, assert_never
 
+from ockam_ref.channels.continuity import find_gaps
 from ockam_ref.effects import (
     AddConsumerOfProducer,
     CancelTimer,
@@ -30,7 +31,7 @@ from ockam_ref.events import (
     TimerFired,
     WorkerEvent,
 )
-from ockam_ref.machine import Fresh, LinkId, Machine, Mailbox, Needs, Transition, Worker
+from ockam_ref.machine import Fresh, LinkId, Machine, Mailbox, Needs, Now, Transition, Worker
 from ockam_ref.observations import ConnectionClosed
 from ockam_ref.portals import connection as running
 from ockam_ref.portals.connection import (
@@ -41,6 +42,7 @@ from ockam_ref.portals.connection import (
     Running,
     Side,
     begin,
+    drop,
     ending,
     read_portal_message,
     say,
@@ -52,6 +54,10 @@ from ockam_ref.wire.route import Route
 
 PONG_TIMEOUT_S: Final = 10.0
 """How long a client waits for the outlet unless told otherwise; the peer would let it wait for ever."""
+
+
+LATE_PONG_S: Final = 30.0
+"""How long a connection without a client waits for a late Pong, to tell the outlet that nobody is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +80,9 @@ class InletState:
 
 
 INLET_TRANSITIONS: Final = (
-    Transition("Listening", "LinkAccepted", "Listening", "a connection is started"),
-    Transition("Listening", "RouteChanged", "Listening", "for connections from now on"),
-    Transition("Listening", "PauseChanged", "Listening", "while paused, clients are closed at once"),
+    Transition("InletState", "LinkAccepted", "InletState", "a connection is started"),
+    Transition("InletState", "RouteChanged", "InletState", "for connections from now on"),
+    Transition("InletState", "PauseChanged", "InletState", "while paused, clients are closed at once"),
 )
 
 
@@ -123,7 +129,7 @@ class AwaitingPong:
 
 @dataclass(frozen=True, slots=True)
 class HungUp:
-    """The client is gone; if the outlet answers after all, it is told."""
+    """The client is gone, or was given up; if the outlet answers after all, it is told."""
 
     connection: Connection
 
@@ -134,10 +140,11 @@ TRANSITIONS: Final = (
     Transition("AwaitingPong", "Pong", "Running", "reading begins"),
     Transition("AwaitingPong", "Disconnect", "Ended", "the target refused: the client is closed"),
     Transition("AwaitingPong", "any other message", "AwaitingPong", "a recorded drop"),
-    Transition("AwaitingPong", "TimerFired, AddressGone, StopRequested", "Ended", "the client is closed"),
+    Transition("AwaitingPong", "AddressGone, StopRequested", "Ended", "the client is closed"),
+    Transition("AwaitingPong", "TimerFired", "HungUp", "the client is closed"),
     Transition("AwaitingPong", "LinkClosed", "HungUp", "the client gave up"),
     Transition("HungUp", "Pong", "Ended", "Disconnect is sent"),
-    Transition("HungUp", "Disconnect, TimerFired, StopRequested", "Ended"),
+    Transition("HungUp", "Disconnect, TimerFired, AddressGone, StopRequested", "Ended"),
     *running.TRANSITIONS,
 )
 
@@ -146,7 +153,9 @@ def start(config: InletConnection, fresh: Fresh) -> Worker[InletConnectionState]
     """Send Ping along the way; without handshake, begin at once."""
     inlet = config.inlet
     (remote,) = fresh.addresses
-    connection = Connection(Side.INLET, config.link, remote, config.portal, inlet.peer)
+    connection = Connection(
+        Side.INLET, config.link, remote, config.portal, inlet.peer, handshake=not inlet.skip_handshake
+    )
     first_hop = inlet.route[0]
     effects: Effects = (
         Own(config.link),
@@ -156,7 +165,7 @@ def start(config: InletConnection, fresh: Fresh) -> Worker[InletConnectionState]
     )
     mailboxes = (Mailbox(remote),)
     if inlet.skip_handshake:
-        state, started = begin(connection, inlet.route, fresh.now)
+        state, started = begin(connection, inlet.route, None, fresh.now)
         return Worker(mailboxes, state, (*effects, *started))
     deadline = SetTimer("pong", fresh.now.monotonic + inlet.pong_timeout_s)
     return Worker(mailboxes, AwaitingPong(connection, first_hop), (*effects, deadline))
@@ -183,25 +192,32 @@ def _awaiting(state: AwaitingPong, event: WorkerEvent) -> tuple[InletConnectionS
         case MessageReceived(_, source, message, now):
             match read_portal_message(connection, source, message):
                 case Signal.PONG if message.return_route:
-                    begun, effects = begin(connection, message.return_route, now)
-                    return begun, (CancelTimer("pong"), *effects)
+                    route = message.return_route
+                    begun, effects = begin(connection, route, find_gaps(message.local_info), now)
+                    watch = () if route[0] == state.first_hop else (Watch(route[0]),)
+                    return begun, (CancelTimer("pong"), *watch, *effects)
                 case Signal.DISCONNECT:
                     reason = "the outlet could not reach its target, or refused the connection"
                     return Ended(), ending(connection, reason, close=True)
                 case Report() as dropped:
                     return state, (dropped,)
                 case _:
-                    return state, ()
-        case TimerFired():
-            return Ended(), ending(connection, "the outlet did not answer in time", close=True, answered=False)
+                    return state, (drop("not-a-pong", "a Pong with a return route is due", source, message),)
+        case TimerFired(_, now):
+            gone = ending(connection, "the outlet did not answer in time", close=True, stop=False, answered=False)
+            return HungUp(connection), (_late_pong_deadline(now), *gone)
         case AddressGone(address) if address == state.first_hop:
             return Ended(), ending(connection, "the way to the outlet is gone", close=True, answered=False)
-        case LinkClosed(_, reason):
-            return HungUp(connection), ending(connection, reason, close=False, stop=False)
+        case LinkClosed(_, reason, now):
+            return HungUp(connection), (_late_pong_deadline(now), *ending(connection, reason, close=False, stop=False))
         case StopRequested(reason):
             return Ended(), ending(connection, reason, close=True, stop=False)
         case _:
             return state, ()
+
+
+def _late_pong_deadline(now: Now) -> SetTimer:
+    return SetTimer("pong", now.monotonic + LATE_PONG_S)
 
 
 def _hung_up(state: HungUp, event: WorkerEvent) -> tuple[InletConnectionState, Effects]:
@@ -217,7 +233,7 @@ def _hung_up(state: HungUp, event: WorkerEvent) -> tuple[InletConnectionState, E
                 case Report() as dropped:
                     return state, (dropped,)
                 case _:
-                    return state, ()
+                    return state, (drop("not-a-pong", "the client is gone", source, message),)
         case TimerFired() | AddressGone():
             return Ended(), gone
         case StopRequested():

@@ -6,11 +6,13 @@ Unlike the peer it says Disconnect when the target cannot be reached, so that th
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, assert_never
 
+from ockam_ref.channels.continuity import find_gaps
 from ockam_ref.effects import (
     AddConsumer,
     AddConsumerOfProducer,
     Effect,
     Effects,
+    Forward,
     IfTaken,
     OpenLink,
     Report,
@@ -30,7 +32,6 @@ from ockam_ref.events import (
     WorkerEvent,
 )
 from ockam_ref.machine import FlowControlId, Fresh, Machine, Mailbox, Needs, Now, Transition, Worker
-from ockam_ref.observations import MessageDropped
 from ockam_ref.portals import connection as running
 from ockam_ref.portals.connection import (
     DISCONNECT,
@@ -40,11 +41,12 @@ from ockam_ref.portals.connection import (
     Running,
     Side,
     begin,
+    drop,
     ending,
     read_portal_message,
     say,
 )
-from ockam_ref.routing.access_control import ALLOW_ALL, AccessControl
+from ockam_ref.routing.access_control import ALLOW_ALL, DENY_ALL, AccessControl, AllowSources
 from ockam_ref.wire.address import Address
 from ockam_ref.wire.local_message import LocalMessage, find_channel_identifier
 from ockam_ref.wire.portal_message import Signal, decode_portal_message
@@ -55,6 +57,9 @@ MAX_OUTLET_CONNECTIONS: Final = 4096
 
 MAX_WAITING_MESSAGES: Final = 64
 """Messages of the mode without handshake that wait while the target is being reached."""
+
+MAX_WAITING_BYTES: Final = 8 * 1024 * 1024
+"""Bytes of those messages: 64 of the largest that the peer sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +83,9 @@ class OutletState:
 
 
 OUTLET_TRANSITIONS: Final = (
-    Transition("Listening", "Ping", "Listening", "a connection is started"),
-    Transition("Listening", "any other message", "Listening", "a recorded drop; without handshake, passed on"),
-    Transition("Listening", "ChildStarted, ChildSettled", "Listening", "the number of connections"),
+    Transition("OutletState", "Ping", "OutletState", "a connection is started"),
+    Transition("OutletState", "any other message", "OutletState", "a recorded drop; without handshake, passed on"),
+    Transition("OutletState", "ChildStarted, ChildSettled", "OutletState", "the number of connections"),
 )
 
 
@@ -106,22 +111,35 @@ def receive_outlet(state: OutletState, event: WorkerEvent) -> tuple[OutletState,
 def _connect(state: OutletState, source: Address, message: LocalMessage) -> tuple[OutletState, Effects]:
     config = state.config
     if not message.return_route:
-        return state, (_drop("incomplete-route", "a Ping without a return route cannot be answered", source, message),)
-    peer = find_channel_identifier(message.local_info)
-    if config.skip_handshake:
-        key = _key(config.address, peer, message.return_route[-1])
-        child = OutletConnection(config, message.return_route, peer, source, address=key)
-        return state, (StartWorker(child, first_message=message, if_taken=IfTaken.REUSE),)
+        return state, (drop("incomplete-route", "a Ping without a return route cannot be answered", source, message),)
     try:
-        content = decode_portal_message(message.payload)
+        content, peer = decode_portal_message(message.payload), find_channel_identifier(message.local_info)
     except DecodeError as error:
-        return state, (_drop("bad-portal-message", str(error), source, message),)
+        return state, (drop("bad-portal-message", str(error), source, message),)
+    is_full = state.connections + state.asked >= MAX_OUTLET_CONNECTIONS
+    if config.skip_handshake:
+        return state, (_pass_on(config, peer, source, message, begins=content is Signal.PING and not is_full),)
     if content is not Signal.PING:
-        return state, (_drop("not-a-ping", "an outlet takes nothing but Ping", source, message),)
-    if state.connections + state.asked >= MAX_OUTLET_CONNECTIONS:
-        return state, (_drop("connection-limit", f"{MAX_OUTLET_CONNECTIONS} connections are open", source, message),)
-    child = OutletConnection(config, message.return_route, peer, source)
+        return state, (drop("not-a-ping", "an outlet takes nothing but Ping", source, message),)
+    if is_full:
+        return state, (drop("connection-limit", f"{MAX_OUTLET_CONNECTIONS} connections are open", source, message),)
+    child = OutletConnection(config, message.return_route, peer, find_gaps(message.local_info), source)
     return replace(state, asked=state.asked + 1), (StartWorker(child),)
+
+
+def _pass_on(config: Outlet, peer: bytes | None, source: Address, message: LocalMessage, *, begins: bool) -> Effect:
+    """Pass a message to the connection of its sender.  Only Ping begins one.
+
+    The peer lets any message begin one, so that bytes still on their way when a target has closed reach that target
+    anew, from the middle of their stream.
+    """
+    route = message.return_route
+    key = _key(config.address, peer, route[-1])
+    message = message._replace(onward_route=(key,))
+    if not begins:
+        return Forward(config.address, message)
+    child = OutletConnection(config, route, peer, find_gaps(message.local_info), source, address=key)
+    return StartWorker(child, first_message=message, if_taken=IfTaken.REUSE)
 
 
 def _key(outlet: Address, peer: bytes | None, last: Address) -> Address:
@@ -131,17 +149,17 @@ def _key(outlet: Address, peer: bytes | None, last: Address) -> Address:
     )
 
 
-def _drop(rule: str, detail: str, source: Address, message: LocalMessage) -> Report:
-    return Report(MessageDropped(rule, detail, source, message.onward_route, message.return_route))
-
-
 @dataclass(frozen=True, slots=True)
 class OutletConnection:
-    """Configuration of one connection, written by its outlet; ``source`` is the worker that brought the Ping."""
+    """Configuration of one connection, written by its outlet; ``source`` is the worker that brought the Ping.
+
+    ``address`` is the name of a connection without handshake.
+    """
 
     outlet: Outlet
     remote_route: Route
     peer: bytes | None
+    gaps: int
     source: Address
     address: Address | None = None
 
@@ -152,7 +170,7 @@ class Connecting:
 
     connection: Connection
     remote_route: Route
-    skip_handshake: bool
+    gaps: int
     waiting: tuple[MessageReceived, ...] = ()
 
 
@@ -163,6 +181,7 @@ TRANSITIONS: Final = (
     Transition("Connecting", "LinkFailed", "Ended", "Disconnect is sent"),
     Transition("Connecting", "Disconnect, AddressGone, StopRequested", "Ended"),
     Transition("Connecting", "any other message", "Connecting", "without handshake it waits"),
+    Transition("Connecting", "more messages than may wait", "Ended", "Disconnect is sent"),
     *running.TRANSITIONS,
 )
 
@@ -171,14 +190,17 @@ def start(config: OutletConnection, fresh: Fresh) -> Worker[OutletConnectionStat
     """Ask for the target."""
     outlet = config.outlet
     (remote,), (link,) = fresh.addresses, fresh.links
-    connection = Connection(Side.OUTLET, link, remote, outlet.address, config.peer)
-    key = () if config.address is None else (Mailbox(config.address),)
+    handshake = config.address is None
+    connection = Connection(Side.OUTLET, link, remote, outlet.address, config.peer, handshake=handshake)
+    mailboxes: tuple[Mailbox, ...] = (Mailbox(remote, outlet.incoming),)
+    if config.address is not None:
+        mailboxes = Mailbox(remote, DENY_ALL), Mailbox(config.address, AllowSources(frozenset((outlet.address,))))
     return Worker(
-        (Mailbox(remote, outlet.incoming), *key),
-        Connecting(connection, config.remote_route, outlet.skip_handshake),
+        mailboxes,
+        Connecting(connection, config.remote_route, config.gaps),
         (
             Tell(outlet.address, ChildStarted(remote, fresh.now)),
-            AddConsumerOfProducer(remote, config.source, exact=True),
+            *((AddConsumerOfProducer(remote, config.source, exact=True),) if handshake else ()),
             Watch(config.remote_route[0]),
             OpenLink(link, outlet.target),
         ),
@@ -226,8 +248,8 @@ def _connecting(state: Connecting, event: WorkerEvent) -> tuple[OutletConnection
 def _open(state: Connecting, now: Now) -> tuple[OutletConnectionState, Effects]:
     connection, route = state.connection, state.remote_route
     following: Running | Ended
-    following, begun = begin(connection, route, now)
-    if not state.skip_handshake:
+    following, begun = begin(connection, route, state.gaps, now)
+    if connection.handshake:
         return following, (say(connection, route, PONG), say(connection, route, PONG), *begun)
     effects: list[Effect] = [*begun]
     for message in state.waiting:
@@ -239,12 +261,13 @@ def _open(state: Connecting, now: Now) -> tuple[OutletConnectionState, Effects]:
 
 def _wait(state: Connecting, event: MessageReceived) -> tuple[OutletConnectionState, Effects]:
     connection = state.connection
-    if state.skip_handshake:
-        if len(state.waiting) < MAX_WAITING_MESSAGES:
-            return replace(state, waiting=(*state.waiting, _without_extra_hops(event))), ()
+    if not connection.handshake:
+        waiting = (*state.waiting, event)
+        size = sum(len(each.message.payload) for each in waiting)
+        if len(waiting) <= MAX_WAITING_MESSAGES and size <= MAX_WAITING_BYTES:
+            return replace(state, waiting=waiting), ()
         said = say(connection, state.remote_route, DISCONNECT)
-        reason = f"more than {MAX_WAITING_MESSAGES} messages came before the target was reached"
-        return Ended(), (said, *ending(connection, reason, close=True))
+        return Ended(), (said, *ending(connection, "too much came before the target was reached", close=True))
     match read_portal_message(connection, event.source, event.message):
         case Signal.DISCONNECT:
             return Ended(), ending(connection, "the client hung up before the target was reached", close=True)
@@ -252,12 +275,6 @@ def _wait(state: Connecting, event: MessageReceived) -> tuple[OutletConnectionSt
             return state, (dropped,)
         case _:
             return state, ()
-
-
-def _without_extra_hops(event: MessageReceived) -> MessageReceived:
-    """An outlet's name may be followed by more hops; the rule of a connection's own address does not apply."""
-    message = event.message
-    return event._replace(message=message._replace(onward_route=message.onward_route[:1]))
 
 
 OUTLET: Final[Machine[Outlet, OutletState]] = Machine("outlet", start_outlet, receive_outlet)

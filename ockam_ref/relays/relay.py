@@ -5,11 +5,21 @@ connects, since all but the first message bypass it; and unlike the peer's it en
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
-from ockam_ref.effects import AddConsumer, AddConsumerOfProducer, Effect, Effects, Forward, Report, StopWorker, Watch
-from ockam_ref.events import AddressGone, MessageReceived, StopRequested, WorkerEvent
-from ockam_ref.machine import FlowControlId, Fresh, Machine, Mailbox, Needs, Transition, Worker
+from ockam_ref.effects import (
+    AddConsumer,
+    AddConsumerOfProducer,
+    Effect,
+    Effects,
+    Forward,
+    Report,
+    StopWorker,
+    Tell,
+    Watch,
+)
+from ockam_ref.events import AddressGone, ChildSettled, ChildStarted, MessageReceived, StopRequested, WorkerEvent
+from ockam_ref.machine import FlowControlId, Fresh, Machine, Mailbox, Needs, Now, Transition, Worker
 from ockam_ref.observations import MessageDropped, RelayRegistered, RelayRemoved
 from ockam_ref.routing.access_control import ALLOW_ALL, AllowOnward
 from ockam_ref.wire.address import Address
@@ -20,8 +30,12 @@ from ockam_ref.wire.route import Route
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """Configuration: its address (drawn, after the prefix, when absent) and the way to the worker that registered."""
+    """Configuration: its address (drawn, after the prefix, when absent) and the way to the worker that registered.
 
+    ``service`` counts its relays.
+    """
+
+    service: Address
     address: Address | None
     prefix: str
     forward_route: Route
@@ -29,18 +43,26 @@ class Relay:
 
 
 @dataclass(frozen=True, slots=True)
-class RelayState:
-    """``route`` leads to the owner's node; ``hop`` is the first address of the way to the owner."""
+class Relaying:
+    """``route`` leads to the owner's node."""
 
+    service: Address
     address: Address
     route: Route
-    hop: Address
 
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Terminal: everything is ignored."""
+
+
+RelayState: TypeAlias = Relaying | Ended
 
 TRANSITIONS: Final = (
-    Transition("Relaying", "MessageReceived", "Relaying", "passed on, flow controls opened"),
-    Transition("Relaying", "AddressGone", "(stopped)", "the owner's link died: the name is free"),
-    Transition("Relaying", "StopRequested", "(stopped)", "replaced, or the hub stops"),
+    Transition("Relaying", "MessageReceived", "Relaying", "passed on, flow controls opened, or a recorded drop"),
+    Transition("Relaying", "AddressGone", "Ended", "the owner's link died: the name is free"),
+    Transition("Relaying", "StopRequested", "Ended", "replaced, or the hub stops"),
+    Transition("Ended", "any", "Ended", "ignored"),
 )
 
 
@@ -53,8 +75,9 @@ def start(config: Relay, fresh: Fresh) -> Worker[RelayState]:
     outgoing = AllowOnward(frozenset((hop,))) if len(forward_route) > 1 else ALLOW_ALL
     return Worker(
         (Mailbox(address, ALLOW_ALL, outgoing),),
-        RelayState(address, forward_route[:-1], hop),
+        Relaying(config.service, address, forward_route[:-1]),
         (
+            Tell(config.service, ChildStarted(address, fresh.now)),
             *(AddConsumer(address, flow_control) for flow_control in config.consumer_of),
             Forward(address, LocalMessage(forward_route, (address,), encode_body(name))),
             Report(RelayRegistered(address, name)),
@@ -65,6 +88,8 @@ def start(config: Relay, fresh: Fresh) -> Worker[RelayState]:
 
 def receive(state: RelayState, event: WorkerEvent) -> tuple[RelayState, Effects]:
     """Put the stored way in place of our address; the return route is not touched."""
+    if isinstance(state, Ended):
+        return state, ()
     match event:
         case MessageReceived(_, source, message):
             onward_route = state.route + message.onward_route[1:]
@@ -79,17 +104,18 @@ def receive(state: RelayState, event: WorkerEvent) -> tuple[RelayState, Effects]
                 effects.append(AddConsumerOfProducer(following, producer=previous))
             effects.append(Forward(state.address, message._replace(onward_route=onward_route)))
             return state, tuple(effects)
-        case AddressGone():
+        case AddressGone(_, now):
             reason = "the link of its owner is gone"
-            return state, (_removed(state, reason), StopWorker(state.address, reason))
-        case StopRequested(reason):
-            return state, (_removed(state, reason),)
+            return Ended(), (*_removed(state, reason, now), StopWorker(state.address, reason))
+        case StopRequested(reason, now):
+            return Ended(), _removed(state, reason, now)
         case _:
             return state, ()
 
 
-def _removed(state: RelayState, reason: str) -> Report:
-    return Report(RelayRemoved(state.address, state.address.value.decode(), reason))
+def _removed(state: Relaying, reason: str, now: Now) -> Effects:
+    removed = RelayRemoved(state.address, state.address.value.decode(), reason)
+    return Tell(state.service, ChildSettled(state.address, now)), Report(removed)
 
 
 MACHINE: Final[Machine[Relay, RelayState]] = Machine("relay", start, receive, Needs(addresses=1))

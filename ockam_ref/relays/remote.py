@@ -5,22 +5,21 @@ from typing import Final, TypeAlias, assert_never
 
 from ockam_ref.effects import (
     AddConsumerOfProducer,
-    AddProducer,
     CancelTimer,
-    Effect,
     Effects,
     Forward,
+    JoinProducer,
     Report,
     SetTimer,
     StopWorker,
     Watch,
 )
-from ockam_ref.errors import DecodeError
+from ockam_ref.errors import DecodeError, ErrorCode, MisuseError
 from ockam_ref.events import AddressGone, MessageReceived, StopRequested, TimerFired, WorkerEvent
-from ockam_ref.machine import FlowControlId, Fresh, Machine, Mailbox, Needs, Transition, Worker
+from ockam_ref.machine import Fresh, Machine, Mailbox, Needs, Transition, Worker
 from ockam_ref.observations import MessageDropped, RelayFailed, RelayReady
-from ockam_ref.relays.service import REGISTER
-from ockam_ref.routing.access_control import ALLOW_ALL, DENY_ALL, AllowConsumers
+from ockam_ref.relays.service import REGISTER, is_relay_name
+from ockam_ref.routing.access_control import DENY_ALL, AllowAsProducer
 from ockam_ref.wire.address import Address
 from ockam_ref.wire.body import decode_body, encode_body
 from ockam_ref.wire.local_message import LocalMessage
@@ -34,13 +33,11 @@ CONFIRMATION_TIMEOUT_S: Final = 30.0
 class RemoteRelay:
     """Configuration: the route to the service, the name asked for (``None``: a random one).
 
-    ``flow_control_id`` is that of the route's first hop, if it is a producer: what comes through the hub may then reach
-    consumers of that flow control only.
+    If the route's first hop belongs to a flow control, what comes through the hub may reach its consumers only.
     """
 
     route: Route
     name: str | None = None
-    flow_control_id: FlowControlId | None = None
     timeout_s: float = CONFIRMATION_TIMEOUT_S
 
 
@@ -73,8 +70,10 @@ RemoteRelayState: TypeAlias = Registering | Registered | Gone
 TRANSITIONS: Final = (
     Transition("Registering", "confirmation", "Registered", "RelayReady"),
     Transition("Registering", "confirmation of another name", "Registering", "a recorded drop"),
+    Transition("Registering", "message with hops to go", "Registering", "passed on"),
     Transition("Registering", "TimerFired, AddressGone, StopRequested", "Gone", "RelayFailed"),
-    Transition("Registering, Registered", "message with hops to go", "(same)", "passed on"),
+    Transition("Registered", "message with hops to go", "Registered", "passed on"),
+    Transition("Registered", "another confirmation, TimerFired", "Registered", "ignored"),
     Transition("Registered", "AddressGone", "Gone", "RelayFailed: the link to the hub is gone"),
     Transition("Registered", "StopRequested", "Gone"),
     Transition("Gone", "any", "Gone", "ignored"),
@@ -82,24 +81,29 @@ TRANSITIONS: Final = (
 
 
 def start(config: RemoteRelay, fresh: Fresh) -> Worker[RemoteRelayState]:
-    """Send the registration."""
+    """Send the registration.
+
+    Raises:
+        MisuseError: the route is empty, or no relay can have that name: a hub would be silent, or worse.
+    """
+    name = config.name
+    if not config.route:
+        raise MisuseError(ErrorCode.INCOMPLETE_ROUTE, "the route to the relay service is empty")
+    if name is not None and (name == REGISTER or not is_relay_name(name)):
+        raise MisuseError(ErrorCode.BAD_NAME, f"{name!r} cannot be the name of a relay")
     remote, internal = fresh.addresses
     hop = config.route[0]
-    flow_control_id = config.flow_control_id
-    effects: list[Effect] = [AddConsumerOfProducer(remote, hop)]
-    if flow_control_id is not None:
-        effects.append(AddProducer(internal, flow_control_id, None, ()))
-    request = encode_body(REGISTER if config.name is None else config.name)
-    effects += [
-        SetTimer("confirmation", fresh.now.monotonic + config.timeout_s),
-        Watch(hop),
-        Forward(remote, LocalMessage(config.route, (remote,), request)),
-    ]
-    outgoing = ALLOW_ALL if flow_control_id is None else AllowConsumers(flow_control_id)
+    request = encode_body(REGISTER if name is None else name)
     return Worker(
-        (Mailbox(remote), Mailbox(internal, DENY_ALL, outgoing)),
-        Registering(remote, internal, config.name, hop),
-        tuple(effects),
+        (Mailbox(remote), Mailbox(internal, DENY_ALL, AllowAsProducer())),
+        Registering(remote, internal, name, hop),
+        (
+            AddConsumerOfProducer(remote, hop),
+            JoinProducer(internal, hop),
+            SetTimer("confirmation", fresh.now.monotonic + config.timeout_s),
+            Watch(hop),
+            Forward(remote, LocalMessage(config.route, (remote,), request)),
+        ),
     )
 
 

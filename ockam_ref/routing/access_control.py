@@ -7,6 +7,7 @@ said no.  A refused message is dropped and recorded; neither sender nor peer is 
 from dataclasses import dataclass
 from typing import TypeAlias, assert_never
 
+from ockam_ref.errors import DecodeError
 from ockam_ref.routing.flow_controls import FlowControls
 from ockam_ref.wire.address import Address
 from ockam_ref.wire.local_message import LocalMessage, find_channel_identifier
@@ -45,6 +46,14 @@ class AllowConsumers:
 
 
 @dataclass(frozen=True, slots=True)
+class AllowAsProducer:
+    """Outgoing, of workers that join the flow control of another: as ``AllowConsumers`` of what they joined.
+
+    Where they joined none, because nothing comes from outside that way, everything may pass.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class AllowIdentifiers:
     """Incoming: the message came through a secure channel whose peer is one of these; ``None`` means any peer."""
 
@@ -66,7 +75,15 @@ class AnyOf:
 
 
 AccessControl: TypeAlias = (
-    AllowAll | DenyAll | AllowSources | AllowOnward | AllowConsumers | AllowIdentifiers | AllOf | AnyOf
+    AllowAll
+    | DenyAll
+    | AllowSources
+    | AllowOnward
+    | AllowConsumers
+    | AllowAsProducer
+    | AllowIdentifiers
+    | AllOf
+    | AnyOf
 )
 
 ALLOW_ALL = AllowAll()
@@ -88,10 +105,13 @@ def refusal(control: AccessControl, source: Address, message: LocalMessage, flow
             return None if source in addresses else "allow-sources"
         case AllowOnward(addresses):
             return None if message.onward_route[0] in addresses else "allow-onward"
+        case AllowAsProducer():
+            producer = flow_controls.producers.get(source)
+            if producer is None or flow_controls.allows(*producer, message.onward_route[0]):
+                return None
+            return "flow-control"
         case AllowIdentifiers(identifiers):
-            peer = find_channel_identifier(message.local_info)
-            allowed = peer is not None and (identifiers is None or peer in identifiers)
-            return None if allowed else "allow-identifiers"
+            return None if _is_from(identifiers, message) else "allow-identifiers"
         case AllOf(controls):
             for inner in controls:
                 if (rule := refusal(inner, source, message, flow_controls)) is not None:
@@ -104,3 +124,11 @@ def refusal(control: AccessControl, source: Address, message: LocalMessage, flow
             return "any-of"
         case _:
             assert_never(control)
+
+
+def _is_from(identifiers: frozenset[bytes] | None, message: LocalMessage) -> bool:
+    try:
+        peer = find_channel_identifier(message.local_info)
+    except DecodeError:  # a worker of this node wrote something else there: nobody's identifier
+        return False
+    return peer is not None and (identifiers is None or peer in identifiers)

@@ -6,7 +6,7 @@ on its way.  Everything random comes from the seed, so a run can be repeated.
 
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ockam_ref.effects import (
@@ -41,8 +41,11 @@ from ockam_ref.node import Node
 from ockam_ref.observations import Observation
 from ockam_ref.wire.address import Address
 from ockam_ref.wire.local_message import LocalMessage
+from ockam_ref.wire.transport_message import PROTOCOL_VERSION
 
 Tamper = Callable[[bytes], bytes]
+FrameTamper = Callable[[str, str, bytes], Iterable[bytes]]
+"""Takes the names of sender and receiver and the body of a frame; the bodies that it returns arrive in its place."""
 
 
 @dataclass
@@ -193,9 +196,9 @@ class MemoryHost:
             self.sockets[link].received += data
         elif link in self.peers:
             host, other = self.peers[link]
-            tampered = self.network.tamper(data)
-            self.network.bytes_seen.append((self.name, host.name, tampered))
-            host.queue.append(BytesReceived(other, tampered, self.network.now))
+            for tampered in self.network.tampered(self.name, host.name, data):
+                self.network.bytes_seen.append((self.name, host.name, tampered))
+                host.queue.append(BytesReceived(other, tampered, self.network.now))
 
     def _close(self, link: LinkId) -> None:
         if link in self.sockets:
@@ -207,7 +210,11 @@ class MemoryHost:
 
 
 class MemoryNetwork:
-    """Hosts and the links between them; ``tamper`` sees every chunk of bytes between two nodes and may change it."""
+    """Hosts and the links between them.
+
+    ``tamper`` sees every chunk of bytes between two nodes and may change it; ``tamper_frame`` sees one frame at a time
+    and may change, drop, repeat or hold it.
+    """
 
     def __init__(self, seed: int = 0) -> None:
         self.random = random.Random(seed)  # noqa: S311  # reproducible on purpose
@@ -215,12 +222,25 @@ class MemoryNetwork:
         self.hosts: list[MemoryHost] = []
         self.bytes_seen: list[tuple[str, str, bytes]] = []
         self.tamper: Tamper = lambda data: data
+        self.tamper_frame: FrameTamper | None = None
 
     def host(self, name: str) -> MemoryHost:
         """Make a node."""
         host = MemoryHost(self, name)
         self.hosts.append(host)
         return host
+
+    def tampered(self, sender: str, receiver: str, data: bytes) -> list[bytes]:
+        """Return the chunks that arrive where ``data``, the version byte or whole frames, was sent."""
+        if self.tamper_frame is None or data == bytes((PROTOCOL_VERSION,)):
+            return [self.tamper(data)]
+        arriving: list[bytes] = []
+        while data:
+            stop = 4 + int.from_bytes(data[:4], "big")
+            bodies = self.tamper_frame(sender, receiver, data[4:stop])
+            arriving += [self.tamper(len(body).to_bytes(4, "big") + body) for body in bodies]
+            data = data[stop:]
+        return arriving
 
     def connect(self, client: MemoryHost, server: MemoryHost, listener: Address) -> Address:
         """Join two nodes as a TCP connection would; return the client's hop to the server."""

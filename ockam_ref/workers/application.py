@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ockam_ref.effects import AddConsumer, Deliver, Effects
+from ockam_ref.errors import ErrorCode, MisuseError
 from ockam_ref.events import MessageReceived, WorkerEvent
 from ockam_ref.machine import FlowControlId, Fresh, Machine, Mailbox, Transition, Worker
 
@@ -20,7 +21,13 @@ TRANSITIONS: Final = (Transition("Ready", "MessageReceived", "Ready", "the host 
 
 
 def start(config: Application, _: Fresh) -> Worker[None]:
-    """Open the mailboxes; only the primary address becomes a consumer."""
+    """Open the mailboxes; only the primary address becomes a consumer.
+
+    Raises:
+        MisuseError: there are none.
+    """
+    if not config.mailboxes:
+        raise MisuseError(ErrorCode.MISUSE, "an application worker needs a mailbox")
     address = config.mailboxes[0].address
     return Worker(
         config.mailboxes, None, tuple(AddConsumer(address, flow_control) for flow_control in config.consumer_of)
