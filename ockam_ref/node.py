@@ -64,6 +64,7 @@ MAX_HOPS_PER_EVENT: Final = 64
 MAX_RECORDED_DROPS: Final = 1024
 """How many dropped messages are kept, shortened, for people to look at; the counts go on."""
 
+_LOOP: Final = f"more than {MAX_HOPS_PER_EVENT} workers in a row: a loop"
 _NO_MESSAGE: Final = LocalMessage((), (), b"")
 
 
@@ -284,7 +285,7 @@ class Node:
                 self._drop(f"incoming:{rule}", f"{destination} takes nothing from {source}", source, message)
                 return
         if depth >= MAX_HOPS_PER_EVENT:
-            self._drop("too-many-hops", f"more than {MAX_HOPS_PER_EVENT} workers in a row: a loop", source, message)
+            self._drop("too-many-hops", _LOOP, source, message)
             return
         self._queue.append((target[1], MessageReceived(destination, source, message, self._now), depth + 1))
 
@@ -323,6 +324,9 @@ class Node:
 
     def _start_worker(self, parent: _Record, effect: StartWorker, depth: int) -> None:
         config, message = effect.config, effect.first_message
+        if depth >= MAX_HOPS_PER_EVENT:
+            self._drop("too-many-hops", _LOOP, parent.address, message or _NO_MESSAGE)
+            return
         record = None
         if effect.if_taken is not IfTaken.DROP:
             holder = self._mailboxes.get(config.address)
@@ -333,7 +337,7 @@ class Node:
                     self._stop(holder[1], "replaced", depth)
         if record is None:
             try:
-                record = self._start(config, depth)
+                record = self._start(config, depth + 1)
             except MisuseError as error:
                 self._drop(error.code, str(error), parent.address, message or _NO_MESSAGE)
                 return

@@ -6,8 +6,7 @@
 import asyncio
 import sys
 
-from ockam_ref.asyncio import Node, Routed, Worker
-from ockam_ref.asyncio import TcpConnection
+from ockam_ref.asyncio import Node, Routed, TcpConnection, Worker
 
 
 class Relay(Worker):

@@ -51,7 +51,7 @@ from ockam_transports.tcp import TcpTransport
 Tap: TypeAlias = Callable[[LinkId, bytes], None]
 """Sees what a link brought before the core does, for people who want to look."""
 
-SHUTDOWN_S: Final = 0.3
+SHUTDOWN_S: Final = 0.25
 """How long a node that stops waits for its links to end in good order before it cuts them."""
 
 _Waiting: TypeAlias = "asyncio.Future[None]"
@@ -364,10 +364,12 @@ class Driver:
             armed.cancel()
 
     def _fire(self, timer: ArmTimer) -> None:
+        early = timer.at - monotonic()
+        if early > 0:  # by the resolution of the event loop's clock, or by the length of the turn that armed it
+            self._timers[timer.worker, timer.name] = self.loop.call_later(early, self._fire, timer)
+            return
         del self._timers[timer.worker, timer.name]
-        # an event loop may be early by the resolution of its clock; a timer never is
-        moment = Now(max(monotonic(), timer.at), int(time()))
-        self.tell(timer.worker, TimerFired(timer.name, moment))
+        self.tell(timer.worker, TimerFired(timer.name, now()))
 
     def _deliver(self, effect: Deliver) -> None:
         receiver = self.receivers.get(effect.destination)

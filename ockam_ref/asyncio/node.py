@@ -54,7 +54,7 @@ Begun = TypeVar("Begun", ChannelOpened, RelayReady)
 REPLY_TIMEOUT_S: Final = 30.0
 """How long ``send_and_receive`` waits unless told otherwise; the peer's own default."""
 
-WORKERS_STOP_S: Final = 0.3
+WORKERS_STOP_S: Final = 0.25
 """How long a node that stops waits for application workers before it cancels them."""
 
 ROOT: Final = local("app")

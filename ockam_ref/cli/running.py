@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import click
 
+from ockam_ref.cli.allocator import keep_freed_buffers
 from ockam_ref.errors import OckamError
 
 T = TypeVar("T")
@@ -22,6 +23,7 @@ LOOP_VARIABLE: Final = "OCKAM_REF_LOOP"
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run an asynchronous command until it ends, or until Ctrl-C or SIGTERM ask it to; those end with exit code 0."""
+    keep_freed_buffers()
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_until_signalled(main))

@@ -198,7 +198,7 @@ def _read(state: Running, data: bytes | memoryview) -> tuple[Running, Effects]:
         effects.append(say(connection, route, PING))
     if step.pause:
         effects.append(StopReading(connection.link))
-    return replace(state, received=state.received + length, credit=step.credit), tuple(effects)
+    return _moved(state, step.credit, state.sent, state.received + length, state.heard_at), tuple(effects)
 
 
 def _take(state: Running, source: Address, message: LocalMessage, now: Now) -> tuple[RunningState, Effects]:
@@ -244,7 +244,7 @@ def _write(state: Running, data: bytes | memoryview, counter: int | None, now: N
     if state.remote_finished:
         return state, ()
     if data:
-        state = replace(state, sent=state.sent + len(data), heard_at=now.monotonic)
+        state = _moved(state, state.credit, state.sent + len(data), state.received, now.monotonic)
         return state, (SendBytes(state.connection.link, (data,)),)
     if not state.credit.agreed:
         return state, ()
@@ -252,6 +252,23 @@ def _write(state: Running, data: bytes | memoryview, counter: int | None, now: N
     if state.local_finished:
         return end(state, "both sides have finished", tell=False, close=True)
     return state, (FinishSending(state.connection.link),)
+
+
+def _moved(state: Running, credit: Credit, sent: int, received: int, heard_at: float) -> Running:
+    """``replace`` costs four times as much, and this runs once for every Payload."""
+    return Running(
+        state.connection,
+        state.remote_route,
+        state.gaps,
+        credit,
+        sent,
+        received,
+        state.last_counter,
+        state.marks_to_answer,
+        state.local_finished,
+        state.remote_finished,
+        heard_at,
+    )
 
 
 def _answered(state: Running) -> tuple[Running, Effects]:

@@ -14,8 +14,8 @@ With a peer that never announces itself nothing of this happens, and only the li
 from dataclasses import dataclass, replace
 from typing import Final
 
-WINDOW_BYTES: Final = 2 * 1024 * 1024
-"""Bytes of one portal connection and direction that may be on their way (OpenSSH's channel window has this size)."""
+WINDOW_BYTES: Final = 4 * 1024 * 1024
+"""Bytes of one portal connection and direction that may be on their way; by measurement, less costs throughput."""
 
 MARK_EVERY_BYTES: Final = WINDOW_BYTES // 4
 

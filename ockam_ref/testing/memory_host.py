@@ -73,6 +73,7 @@ class MemoryHost:
         self.observations: list[Observation] = []
         self.timers: dict[tuple[Address, str], float] = {}
         self.targets: dict[str, Socket | None] = {}
+        self.target_sockets: list[Socket] = []
         self.sockets: dict[LinkId, Socket] = {}
         self.peers: dict[LinkId, tuple[MemoryHost, LinkId]] = {}
         self.queue: deque[LinkEvent | LinkAccepted] = deque()
@@ -170,8 +171,10 @@ class MemoryHost:
                     if socket is None:
                         self.queue.append(LinkFailed(link, f"connection to {target} refused", now))
                     else:
-                        fresh = self.sockets[link] = self.targets[target] = Socket() if socket.received else socket
-                        fresh.open = True
+                        if any(used is socket for used in self.sockets.values()):
+                            socket = self.targets[target] = Socket()
+                        self.sockets[link] = socket
+                        self.target_sockets.append(socket)
                         self.queue.append(LinkOpened(link, now))
                 case StartReading(link) | StopReading(link):
                     if link in self.sockets:

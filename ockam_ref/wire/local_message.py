@@ -1,5 +1,6 @@
 """The message inside a node (facts 01 section 4.1), and what the node knows about its origin (4.2)."""
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from ockam_ref.errors import DecodeError, ErrorCode, MisuseError
@@ -11,6 +12,10 @@ from ockam_ref.wire.route import Route
 SECURE_CHANNEL_IDENTIFIER: Final = "SECURE_CHANNEL_IDENTIFIER"
 """The type of the local info that a secure channel's decryptor adds (facts 08 section 6)."""
 IDENTIFIER_LENGTH: Final = 32
+
+
+_MEMO_ENTRIES: Final = 1024
+"""Every message of a channel carries the same local info, and each worker asks it who the peer is."""
 
 
 class LocalInfo(NamedTuple):
@@ -95,6 +100,7 @@ def channel_local_info(identifier: bytes) -> LocalInfo:
     return LocalInfo(SECURE_CHANNEL_IDENTIFIER, encode_bytes(identifier))
 
 
+@lru_cache(_MEMO_ENTRIES)
 def find_channel_identifier(local_info: tuple[LocalInfo, ...]) -> bytes | None:
     """Return the peer's identifier from the first entry of a secure channel, or ``None`` without one.
 

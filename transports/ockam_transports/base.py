@@ -15,7 +15,7 @@ from typing import Final, Protocol, TypeAlias
 
 from ockam_ref.machine import LinkId
 
-HIGH_WATER_BYTES: Final = 4 * 1024 * 1024
+HIGH_WATER_BYTES: Final = 6 * 1024 * 1024
 """Above this many unsent bytes in one link, the host stops reading whatever feeds it.
 
 More than one portal connection may have on its way (``ockam_ref.portals.credit``), so that a stalled target does not

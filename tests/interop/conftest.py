@@ -1,0 +1,92 @@
+"""The processes that the tests of this folder talk to, and the record of what they proved."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.interop.build_peer import build
+from tests.interop.harness import CommandLine, Implementation, Peers, Program, rust_program
+from tests.interop.matrix import Cell
+from tests.interop.record import CELL_PROPERTY, Record
+from tests.interop.traffic import Target
+
+_BINARY: Final = pytest.StashKey[Path | None]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Record(), "interop-record")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        cell = _cell_of(item)
+        if cell is not None and cell.in_table:
+            item.user_properties.append((CELL_PROPERTY, cell.id))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build the peer before the first test, whose time-out is shorter than a first build."""
+    if session.config.option.collectonly or not any(map(_needs_rust, session.items)):
+        return
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        session.config.stash[_BINARY] = build()
+
+
+def _needs_rust(item: pytest.Item) -> bool:
+    cell = _cell_of(item)
+    return item.get_closest_marker("interop") is not None and (cell is None or "rust" in cell.implementations)
+
+
+def _cell_of(item: pytest.Item) -> Cell | None:
+    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+        return None
+    cell = item.callspec.params.get("cell")
+    return cell if isinstance(cell, Cell) else None
+
+
+@pytest.fixture
+def peers() -> Iterator[Peers]:
+    """The processes of one test; what they wrote to standard error is shown if the test fails."""
+    started = Peers()
+    try:
+        with started:
+            yield started
+    finally:
+        for peer in started.started:
+            if errors := peer.errors():
+                print(f"--- {peer.name} (pid {peer.pid}) ---\n{errors}")
+
+
+@pytest.fixture
+def rust(peers: Peers, pytestconfig: pytest.Config) -> Program:
+    """The Rust implementation; without it the test is skipped, and fails where it must not be missing."""
+    binary = pytestconfig.stash[_BINARY]
+    if binary is not None:
+        return rust_program(binary, peers)
+    reason = "there is no Rust peer, because cargo is not installed"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture
+def python(peers: Peers) -> CommandLine:
+    """This implementation."""
+    return CommandLine(peers)
+
+
+@pytest.fixture
+def implementation(request: pytest.FixtureRequest) -> Callable[[str], Implementation]:
+    """Return either implementation by its name; one that is not asked for is not needed."""
+    return request.getfixturevalue
+
+
+@pytest.fixture
+def target() -> Iterator[Target]:
+    """A server behind a portal."""
+    with Target() as started:
+        yield started

@@ -1,0 +1,193 @@
+"""What the command line of ``ockam_ref`` has no command for, with the options and reports of the Rust ``ockam-peer``.
+
+``python -m tests.interop.python_peers.peer COMMAND``: ``node``, ``outlet``, ``inlet`` and ``middle`` print a ``ready``
+event and serve until SIGTERM or until standard input ends; ``echo`` prints ``done`` and ends.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Final, TypeAlias
+
+from ockam_ref.asyncio import Node, Routed, SecureChannel, TcpConnection
+from ockam_ref.asyncio.hops import Flow, Hop
+from ockam_ref.channels.trust import TRUST_EVERYONE, TrustPolicy
+from ockam_ref.errors import OckamError
+from ockam_ref.identities.identifier import Identifier, parse_identifier
+
+_STDIN: Final = 0
+API: Final = "api"
+OUTLET: Final = "outlet"
+RESPONDER: Final = "forward_to_responder"
+_LETTERS: Final = bytes(ord("a") + byte % 26 for byte in range(256))
+
+Options: TypeAlias = argparse.Namespace
+
+
+def main() -> None:
+    """Run one command."""
+    options = parser().parse_args()
+    command: Callable[[Node, Options], Awaitable[None]] = COMMANDS[options.command]
+    try:
+        asyncio.run(run(command, options))
+    except OckamError as error:
+        report("error", message=str(error))
+        sys.exit(1)
+
+
+async def run(command: Callable[[Node, Options], Awaitable[None]], options: Options) -> None:
+    """Run the command within a node; a command that serves goes on until it is told to end."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, ended.set)
+    async with Node.create() as node:
+        await command(node, options)
+        if options.command != "echo":
+            loop.add_reader(_STDIN, end_with_input, ended)
+            await ended.wait()
+            loop.remove_reader(_STDIN)
+
+
+def end_with_input(ended: asyncio.Event) -> None:
+    """Read standard input; at its end whoever started this process is gone."""
+    if not os.read(_STDIN, 1):
+        ended.set()
+
+
+async def serve_node(node: Node, options: Options) -> None:
+    """Listen, with everything a responder may need."""
+    listener = await node.tcp_listen(options.listen)
+    identifier, channels = await accept_channels(node, listener)
+    await start_workers(node, listener, channels)
+    if options.outlet is not None:
+        flows: list[Flow] = [channels, listener] if options.no_channel else [channels]
+        await node.create_outlet(OUTLET, options.outlet, consumer_of=flows, skip_handshake=options.skip_handshake)
+    report("ready", listen=listener.address, identifier=str(identifier))
+
+
+async def serve_outlet(node: Node, options: Options) -> None:
+    """Register an outlet with a hub."""
+    hub = await node.tcp_connect(options.hub)
+    identifier, channels = await accept_channels(node, hub)
+    flows: list[Flow] = [channels, hub] if options.no_channel else [channels]
+    await node.create_outlet(OUTLET, options.target, consumer_of=flows, skip_handshake=options.skip_handshake)
+    relay = await node.create_relay(hub, name=options.relay)
+    report("ready", identifier=str(identifier), forwarding_address=str(relay.remote_address))
+
+
+async def serve_inlet(node: Node, options: Options) -> None:
+    """Open a port that leads to an outlet."""
+    way = await connect(node, options)
+    if not options.no_channel:
+        way = (await secure(node, way, options),)
+    inlet = await node.create_inlet(options.listen, (*way, OUTLET), skip_handshake=options.skip_handshake)
+    report("ready", listen=inlet.address)
+
+
+async def serve_middle(node: Node, options: Options) -> None:
+    """Pass messages for one worker on to the responder, whose answers do not pass through that worker."""
+    responder = await node.tcp_connect(options.connect)
+    listener = await node.tcp_listen(options.listen)
+
+    async def forwarder(message: Routed) -> None:
+        await message.forward((responder, *message.onward_route[1:]), open_flow_controls=True)
+
+    await node.start_worker(RESPONDER, forwarder, consumer_of=[listener])
+    report("ready", listen=listener.address)
+
+
+async def echo(node: Node, options: Options) -> None:
+    """Send messages one after the other and compare every reply."""
+    way = await connect(node, options)
+    if options.channel:
+        way = (await secure(node, way, options),)
+    generator = random.Random(options.bytes)
+    sent = 0
+    while sent < options.bytes:
+        data = generator.randbytes(min(options.chunk, options.bytes - sent))
+        if options.worker == "echo":
+            text = data.translate(_LETTERS).decode()
+            same = (await node.send_and_receive((*way, "echo"), text)).body(str) == text
+        else:
+            same = (await node.send_and_receive((*way, options.worker), data)).body(bytes) == data
+        if not same:
+            report("error", message=f"the reply to bytes {sent} to {sent + len(data)} of the transfer is wrong")
+            sys.exit(1)
+        sent += len(data)
+    report("done", bytes=sent)
+
+
+async def accept_channels(node: Node, source: Flow) -> tuple[Identifier, Flow]:
+    """Start the secure channel listener."""
+    identity = node.create_identity()
+    channels = await node.create_secure_channel_listener(identity, API, consumer_of=[source])
+    return identity.identifier, channels
+
+
+async def start_workers(node: Node, *sources: Flow) -> None:
+    """Start the echo services; what the second returns is never looked at, as with the first."""
+    for name in ("echo", "echo_bytes"):
+        await node.start_echo(name, consumer_of=sources)
+
+
+async def connect(node: Node, options: Options) -> tuple[Hop, ...]:
+    """Return the route that leads to the workers of the other node."""
+    connection: TcpConnection = await node.tcp_connect(options.node or options.hub or options.via)
+    hop = options.forwarding_address or options.hop
+    return (connection, hop) if hop else (connection,)
+
+
+async def secure(node: Node, way: tuple[Hop, ...], options: Options) -> SecureChannel:
+    """Open a channel to the listener at the end of ``way``."""
+    trust: TrustPolicy | Identifier = parse_identifier(options.expect) if options.expect else TRUST_EVERYONE
+    return await node.create_secure_channel(node.create_identity(), (*way, API), trust=trust)
+
+
+COMMANDS: Final[Mapping[str, Callable[[Node, Options], Awaitable[None]]]] = {
+    "node": serve_node,
+    "outlet": serve_outlet,
+    "inlet": serve_inlet,
+    "middle": serve_middle,
+    "echo": echo,
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    whole = argparse.ArgumentParser()
+    commands = whole.add_subparsers(dest="command", required=True)
+    found = {name: commands.add_parser(name) for name in COMMANDS}
+    for name in ("node", "inlet", "middle"):
+        found[name].add_argument("--listen", required=True)
+    for name in ("node", "outlet", "inlet"):
+        found[name].add_argument("--no-channel", action="store_true")
+        found[name].add_argument("--skip-handshake", action="store_true")
+    for name in ("inlet", "echo"):
+        for option in ("--node", "--hub", "--forwarding-address", "--via", "--hop", "--expect"):
+            found[name].add_argument(option)
+    found["node"].add_argument("--outlet")
+    found["middle"].add_argument("--connect", required=True)
+    found["outlet"].add_argument("--target", required=True)
+    found["outlet"].add_argument("--hub", required=True)
+    found["outlet"].add_argument("--relay")
+    found["echo"].add_argument("--channel", action="store_true")
+    found["echo"].add_argument("--worker", choices=["echo", "echo_bytes"], default="echo")
+    found["echo"].add_argument("--bytes", type=int, required=True)
+    found["echo"].add_argument("--chunk", type=int, default=1024)
+    return whole
+
+
+def report(event: str, **fields: object) -> None:
+    """Print one event."""
+    with suppress(BrokenPipeError):
+        print(json.dumps({"event": event, **fields}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""Links, relays and small services: every state against every event, one by one and in sequences."""
+
+from collections.abc import Mapping
+from types import ModuleType, NoneType
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ockam_ref.links import framing, tcp_link, tcp_listener
+from ockam_ref.links.framing import AwaitingFrame, AwaitingVersion, Broken
+from ockam_ref.links.tcp_link import LinkState
+from ockam_ref.machine import AnyMachine, LinkId
+from ockam_ref.relays import relay, remote, service
+from ockam_ref.relays.relay import Relaying
+from ockam_ref.relays.remote import Gone, Registered, Registering
+from ockam_ref.relays.service import MAX_RELAYS, RelayService, Serving
+from ockam_ref.wire.address import local
+from ockam_ref.wire.body import encode_body
+from ockam_ref.workers import application, echo, hop, uppercase
+from tests.properties.every_state import (
+    StateBuilder,
+    StateTable,
+    Surroundings,
+    check,
+    check_all_machines,
+    check_complete,
+    check_transitions,
+    state_types,
+    transition_tables,
+)
+from tests.unit.nodes import route
+
+ME, HOP, SERVICE = local("me"), local("hop"), local("service")
+CONFIG = RelayService(SERVICE, route("alias"), "forward_to_")
+NAMES = tuple(map(encode_body, ("bob", "register", "", "a#b", "b" * 300)))
+
+
+def table(
+    machine: AnyMachine, builders: Mapping[str, StateBuilder], surroundings: Surroundings, *terminal: type
+) -> StateTable:
+    return StateTable(machine, builders, surroundings, frozenset(terminal))
+
+
+def link_state(state: framing.FramingState) -> StateBuilder:
+    return lambda: LinkState(LinkId(1), ME, local("receiver"), state)
+
+
+TABLES = [
+    table(
+        tcp_link.MACHINE,
+        {
+            "new": link_state(AwaitingVersion()),
+            "between frames": link_state(AwaitingFrame()),
+            "inside a head": link_state(AwaitingFrame((b"\x00",), 1, 4)),
+            "inside a body": link_state(AwaitingFrame((b"\x00\x00\x00\x02", b"\x84"), 5, 6)),
+            "ended": tcp_link.Ended,
+        },
+        Surroundings(addresses=(ME,)),
+        tcp_link.Ended,
+    ),
+    table(tcp_listener.MACHINE, {"listening": lambda: tcp_listener.Listening("S")}, Surroundings(addresses=(ME,))),
+    table(
+        relay.MACHINE,
+        {
+            "relaying": lambda: Relaying(SERVICE, ME, (HOP,)),
+            "relaying here": lambda: Relaying(SERVICE, ME, ()),
+            "ended": relay.Ended,
+        },
+        Surroundings(addresses=(ME, HOP)),
+        relay.Ended,
+    ),
+    table(
+        remote.MACHINE,
+        {
+            "registering": lambda: Registering(ME, local("internal"), "bob", HOP),
+            "registering any name": lambda: Registering(ME, local("internal"), None, HOP),
+            "registered": lambda: Registered(ME, local("internal"), HOP),
+            "gone": Gone,
+        },
+        Surroundings(addresses=(ME, HOP), payloads=NAMES, timers=("confirmation",)),
+        Gone,
+    ),
+    table(
+        service.MACHINE,
+        {"serving": lambda: Serving(CONFIG), "full": lambda: Serving(CONFIG, MAX_RELAYS)},
+        Surroundings(addresses=(SERVICE,), payloads=NAMES),
+    ),
+    table(echo.MACHINE, {"ready": lambda: ME}, Surroundings(addresses=(ME,))),
+    table(hop.MACHINE, {"ready": lambda: ME}, Surroundings(addresses=(ME,))),
+    table(uppercase.MACHINE, {"ready": lambda: ME}, Surroundings(addresses=(ME,), payloads=NAMES)),
+    table(application.MACHINE, {"ready": NoneType}, Surroundings(addresses=(ME,))),
+]
+CASES = [(one, name) for one in TABLES for name in one.builders]
+EVENTS_OF = {one.machine.name: list(one.events()) for one in TABLES}
+
+
+@pytest.mark.parametrize("one", TABLES, ids=lambda one: one.machine.name)
+@pytest.mark.spec("NODE-7")
+def test_nothing_is_forgotten(one: StateTable) -> None:
+    check_complete(one)
+
+
+@pytest.mark.parametrize("package", ["ockam_ref.links", "ockam_ref.relays", "ockam_ref.workers"])
+@pytest.mark.spec("NODE-7")
+def test_every_machine_has_a_table(package: str) -> None:
+    check_all_machines(package, TABLES)
+
+
+@pytest.mark.parametrize(("one", "name"), CASES, ids=[f"{one.machine.name}: {name}" for one, name in CASES])
+@pytest.mark.spec("NODE-7", "LINK-11")
+def test_every_event(one: StateTable, name: str) -> None:
+    state = one.builders[name]()
+    for event in EVENTS_OF[one.machine.name]:
+        check(one, state, event)
+
+
+@pytest.mark.parametrize("one", TABLES, ids=lambda one: one.machine.name)
+@pytest.mark.spec("NODE-7")
+@settings(max_examples=40)
+@given(data=st.data())
+def test_sequences_of_events(one: StateTable, data: st.DataObject) -> None:
+    state = one.builders[data.draw(st.sampled_from(sorted(one.builders)))]()
+    for event in data.draw(st.lists(st.sampled_from(EVENTS_OF[one.machine.name]), max_size=8)):
+        state = check(one, state, event)
+
+
+@pytest.mark.parametrize("module", [tcp_link, tcp_listener, relay, remote, service])
+@pytest.mark.spec("NODE-7")
+def test_the_tables_of_transitions_name_the_states(module: ModuleType) -> None:
+    check_transitions(module, state_types(module.MACHINE))
+
+
+@pytest.mark.spec("NODE-7")
+def test_the_table_of_the_framing_names_its_states() -> None:
+    check_transitions(framing, frozenset((AwaitingVersion, AwaitingFrame, Broken)))
+
+
+@pytest.mark.parametrize("module", [echo, hop, uppercase, application])
+@pytest.mark.spec("NODE-7")
+def test_a_small_service_is_always_ready(module: ModuleType) -> None:
+    (rows,) = transition_tables(module).values()
+    assert {name for row in rows for name in (row.state, row.next_state)} == {"Ready"}
+
+
+@pytest.mark.parametrize("one", TABLES, ids=lambda one: one.machine.name)
+@pytest.mark.spec("NODE-7")
+def test_only_the_steps_of_the_table_are_taken(one: StateTable) -> None:
+    """Each change of state that the events bring about is a row of the module's table, and the other way round."""
+    taken: set[tuple[str, str]] = set()
+    for build in one.builders.values():
+        for event in EVENTS_OF[one.machine.name]:
+            state: Any = build()
+            taken.add((type(state).__name__, type(check(one, state, event)).__name__))
+    names = {state.__name__ for state in state_types(one.machine)}
+    module = {"link": tcp_link, "listener": tcp_listener}.get(one.machine.name.split()[-1])
+    module = module or {"relay": relay, "remote relay": remote, "relay service": service}.get(one.machine.name)
+    if module is None:
+        assert taken == {(name, name) for name in names}
+        return
+    written = {(row.state, row.next_state) for rows in transition_tables(module).values() for row in rows}
+    assert taken == written
