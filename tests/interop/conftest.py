@@ -1,7 +1,7 @@
 """The processes that the tests of this folder talk to, and the record of what they proved."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +12,8 @@ from tests.interop.harness import CommandLine, Implementation, Peers, Program, r
 from tests.interop.matrix import Cell
 from tests.interop.record import CELL_PROPERTY, Record
 from tests.interop.traffic import Target
+
+NO_PEER: Final = "there is no Rust peer, because cargo is not installed"
 
 _BINARY: Final = pytest.StashKey[Path | None]()
 
@@ -34,6 +36,15 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     capture = session.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
         session.config.stash[_BINARY] = build()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Give all tests that miss the peer the same place, so that the summary says it in one line."""
+    report = yield
+    if report.skipped and isinstance(report.longrepr, tuple) and NO_PEER in report.longrepr[2]:
+        report.longrepr = (str(Path(__file__).parent), None, NO_PEER)  # type: ignore[assignment]  # it may be None
+    return report
 
 
 def _needs_rust(item: pytest.Item) -> bool:
@@ -67,10 +78,9 @@ def rust(peers: Peers, pytestconfig: pytest.Config) -> Program:
     binary = pytestconfig.stash[_BINARY]
     if binary is not None:
         return rust_program(binary, peers)
-    reason = "there is no Rust peer, because cargo is not installed"
     if os.environ.get("CI") == "true":
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+        pytest.fail(NO_PEER, pytrace=False)
+    pytest.skip(NO_PEER)
 
 
 @pytest.fixture

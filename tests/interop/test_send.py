@@ -9,7 +9,7 @@ pytestmark = pytest.mark.interop
 TEXT = "Grüße, Ockam"
 
 
-@pytest.mark.parametrize(("service", "reply"), [("echo", TEXT), ("uppercase", TEXT.upper())])
+@pytest.mark.parametrize(("service", "reply"), [("echo", TEXT), ("uppercase", TEXT.upper())], ids=["echo", "uppercase"])
 def test_service_of_a_rust_node(service: str, reply: str, rust: Program, python: CommandLine) -> None:
     address = rust.responder()["listen"]
     sending = python.start("send", f"1#{address} => {service}", TEXT)

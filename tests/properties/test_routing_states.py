@@ -92,6 +92,7 @@ TABLES = [
     table(uppercase.MACHINE, {"ready": lambda: ME}, Surroundings(addresses=(ME,), payloads=NAMES)),
     table(application.MACHINE, {"ready": NoneType}, Surroundings(addresses=(ME,))),
 ]
+MODULES = {module.MACHINE.name: module for module in (tcp_link, tcp_listener, relay, remote, service)}
 CASES = [(one, name) for one in TABLES for name in one.builders]
 EVENTS_OF = {one.machine.name: list(one.events()) for one in TABLES}
 
@@ -126,7 +127,7 @@ def test_sequences_of_events(one: StateTable, data: st.DataObject) -> None:
         state = check(one, state, event)
 
 
-@pytest.mark.parametrize("module", [tcp_link, tcp_listener, relay, remote, service])
+@pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
 @pytest.mark.spec("NODE-7")
 def test_the_tables_of_transitions_name_the_states(module: ModuleType) -> None:
     check_transitions(module, state_types(module.MACHINE))
@@ -154,8 +155,7 @@ def test_only_the_steps_of_the_table_are_taken(one: StateTable) -> None:
             state: Any = build()
             taken.add((type(state).__name__, type(check(one, state, event)).__name__))
     names = {state.__name__ for state in state_types(one.machine)}
-    module = {"link": tcp_link, "listener": tcp_listener}.get(one.machine.name.split()[-1])
-    module = module or {"relay": relay, "remote relay": remote, "relay service": service}.get(one.machine.name)
+    module = MODULES.get(one.machine.name)
     if module is None:
         assert taken == {(name, name) for name in names}
         return
