@@ -23,6 +23,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "api_pages",
+    "limits_table",
     "machine_pictures",
     "spec_matrix",
 ]

@@ -79,8 +79,9 @@ class _Record:
         self.address = mailboxes[0].address
         self.state = state
         self.stopped = False
-        self.links: set[LinkId] = set()
-        self.timers: set[str] = set()
+        # Tables without values: in order, so that a run can be repeated effect by effect.
+        self.links: dict[LinkId, None] = {}
+        self.timers: dict[str, None] = {}
         self.watchers: dict[tuple[_Record, Address], None] = {}
         self.watching: dict[tuple[_Record, Address], None] = {}
 
@@ -179,7 +180,7 @@ class Node:
         if isinstance(event, TimerFired):
             if event.name not in record.timers:
                 return []
-            record.timers.discard(event.name)
+            del record.timers[event.name]
         self._queue.append((record, event, 0))
         return self._run()
 
@@ -359,8 +360,7 @@ class Node:
             record.state, effects = record.machine.receive(record.state, StopRequested(reason, self._now))
             self._carry_out(record, effects, depth)
         for mailbox in record.mailboxes:
-            if self._mailboxes.get(mailbox.address, (None, None))[1] is record:
-                del self._mailboxes[mailbox.address]
+            self._mailboxes.pop(mailbox.address, None)
             self.flow_controls.forget(mailbox.address)
             self._peers.pop(mailbox.address, None)
         self._out.extend(DisarmTimer(record.address, name) for name in record.timers)
@@ -378,11 +378,11 @@ class Node:
     def _disown(self, link: LinkId) -> None:
         owner = self._link_owners.pop(link, None)
         if owner is not None:
-            owner.links.discard(link)
+            del owner.links[link]
 
     def _own(self, record: _Record, effect: Own | OpenLink, _: int) -> None:
         self._disown(effect.link)
-        record.links.add(effect.link)
+        record.links[effect.link] = None
         self._link_owners[effect.link] = record
 
     def _open_link(self, record: _Record, effect: OpenLink, depth: int) -> None:
@@ -413,12 +413,12 @@ class Node:
             record.watching[found[1], effect.address] = None
 
     def _set_timer(self, record: _Record, effect: SetTimer, _: int) -> None:
-        record.timers.add(effect.name)
+        record.timers[effect.name] = None
         self._out.append(ArmTimer(record.address, effect.name, effect.at))
 
     def _cancel_timer(self, record: _Record, effect: CancelTimer, _: int) -> None:
         if effect.name in record.timers:
-            record.timers.discard(effect.name)
+            del record.timers[effect.name]
             self._out.append(DisarmTimer(record.address, effect.name))
 
     def _compare_peer(self, record: _Record, effect: ComparePeer, depth: int) -> None:

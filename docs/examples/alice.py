@@ -1,4 +1,4 @@
-"""Alice sends each line she types to Bob, end to end encrypted: ``python alice.py 127.0.0.1:4000 FORWARDING_ADDRESS``."""
+"""Alice sends each line she types to Bob, end to end encrypted: ``python alice.py HUB FORWARDING_ADDRESS``."""
 
 import asyncio
 import sys
@@ -9,9 +9,7 @@ from ockam_ref.asyncio import Node
 async def main(hub: str, forwarding_address: str) -> None:
     async with Node.create() as node:
         connection = await node.tcp_connect(hub)
-        channel = await node.create_secure_channel(
-            node.create_identity(), (connection, forwarding_address, "listener")
-        )
+        channel = await node.create_secure_channel(node.create_identity(), (connection, forwarding_address, "listener"))
         print("secure channel with", channel.peer, flush=True)
         while line := await asyncio.to_thread(sys.stdin.readline):
             reply = await node.send_and_receive((channel, "echoer"), line.rstrip("\n"))

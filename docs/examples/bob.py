@@ -16,7 +16,9 @@ async def echoer(message: Routed) -> None:
 async def main(hub: str) -> None:
     async with Node.create() as node:
         connection = await node.tcp_connect(hub)
-        channels = await node.create_secure_channel_listener(node.create_identity(), "listener", consumer_of=(connection,))
+        channels = await node.create_secure_channel_listener(
+            node.create_identity(), "listener", consumer_of=(connection,)
+        )
         await node.start_worker("echoer", echoer, consumer_of=(channels,))
         relay = await node.create_relay((connection,))
         print("forwarding address", relay.remote_address, flush=True)

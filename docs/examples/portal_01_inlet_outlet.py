@@ -1,7 +1,7 @@
 """Portal 01: an inlet and an outlet in one program.  Nothing is encrypted yet.
 
-    python portal_01_inlet_outlet.py 127.0.0.1:4001 127.0.0.1:5000
-    curl http://127.0.0.1:4001
+python portal_01_inlet_outlet.py 127.0.0.1:4001 127.0.0.1:5000
+curl http://127.0.0.1:4001
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Portal 02, the inlet: the route to the outlet now begins with a TCP connection.  Still nothing is encrypted.
 
-    python portal_02_inlet.py 127.0.0.1:4001 [127.0.0.1:4000]
+python portal_02_inlet.py 127.0.0.1:4001 [127.0.0.1:4000]
 """
 
 import asyncio

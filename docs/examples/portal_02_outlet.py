@@ -1,6 +1,6 @@
 """Portal 02, the outlet: as in 01, in a program of its own that other nodes reach over TCP.
 
-    python portal_02_outlet.py 127.0.0.1:5000 [127.0.0.1:4000]
+python portal_02_outlet.py 127.0.0.1:5000 [127.0.0.1:4000]
 """
 
 import asyncio

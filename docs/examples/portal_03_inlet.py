@@ -1,6 +1,6 @@
 """Portal 03, the inlet: the route goes through a mutually authenticated secure channel.
 
-    python portal_03_inlet.py 127.0.0.1:4001 [127.0.0.1:4000]
+python portal_03_inlet.py 127.0.0.1:4001 [127.0.0.1:4000]
 """
 
 import asyncio

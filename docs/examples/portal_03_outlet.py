@@ -1,6 +1,6 @@
 """Portal 03, the outlet: reachable through secure channels only.
 
-    python portal_03_outlet.py 127.0.0.1:5000 [127.0.0.1:4000]
+python portal_03_outlet.py 127.0.0.1:5000 [127.0.0.1:4000]
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Portal 04, the inlet: one secure channel from end to end, over two TCP connections that meet in the hub.
 
-    python portal_04_inlet.py 127.0.0.1:4001 FORWARDING_ADDRESS [127.0.0.1:4000]
+python portal_04_inlet.py 127.0.0.1:4001 FORWARDING_ADDRESS [127.0.0.1:4000]
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Two hops, the initiator: one secure channel across two TCP connections, then a message through it.
 
-    python two_hops_initiator.py [127.0.0.1:3000]
+python two_hops_initiator.py [127.0.0.1:3000]
 """
 
 import asyncio

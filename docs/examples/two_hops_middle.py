@@ -1,6 +1,6 @@
 """Two hops, the middle: a relay worker of our own forwards to the responder what comes in.
 
-    python two_hops_middle.py [127.0.0.1:4000 [127.0.0.1:3000]]
+python two_hops_middle.py [127.0.0.1:4000 [127.0.0.1:3000]]
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Two hops, the responder: an echoer that can be reached through secure channels only.
 
-    python two_hops_responder.py [127.0.0.1:4000]
+python two_hops_responder.py [127.0.0.1:4000]
 """
 
 import asyncio

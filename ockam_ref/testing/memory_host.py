@@ -8,6 +8,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from ockam_ref.effects import (
     ArmTimer,
@@ -193,6 +194,8 @@ class MemoryHost:
                     self.delivered.append(message)
                 case Report(observation):
                     self.observations.append(observation)
+                case _:
+                    assert_never(effect)
 
     def _send(self, link: LinkId, data: bytes) -> None:
         if link in self.sockets:

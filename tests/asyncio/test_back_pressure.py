@@ -89,7 +89,7 @@ def test_a_target_that_stops_reading_holds_up_the_client(run: Run, way: str) -> 
 def test_a_client_that_stops_reading_holds_up_the_target(run: Run) -> None:
     total = 64 * MIB
 
-    async def pour(target: Any, reader: Any, writer: asyncio.StreamWriter) -> None:
+    async def pour(target: Any, _: Any, writer: asyncio.StreamWriter) -> None:
         for _ in range(total // MIB):
             writer.write(bytes(MIB))
             await writer.drain()
@@ -268,7 +268,7 @@ def test_a_sender_that_is_cancelled_while_it_waits_is_forgotten(run: Run) -> Non
 
             sending = asyncio.ensure_future(send_for_ever())
             pressure = node._driver._pressure
-            while not pressure._sinks_of:
+            while not pressure._sinks_of:  # noqa: ASYNC110  # the sender itself fills the mailbox
                 await asyncio.sleep(0)
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)

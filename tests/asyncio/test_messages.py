@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -13,7 +13,6 @@ from ockam_ref.errors import DecodeError, ErrorCode, MisuseError, OckamError
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.routing.access_control import DENY_ALL, AllowIdentifiers
 from ockam_ref.wire.address import TCP, Address, local
-
 from tests.asyncio.conftest import free_port, hub
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
@@ -27,7 +26,7 @@ async def echoer(message: Routed) -> None:
 class Pair:
     """Alice is connected to Bob, who listens."""
 
-    async def __aenter__(self) -> "Pair":
+    async def __aenter__(self) -> Self:
         self.alice, self.bob = Node.create(), Node.create()
         self.listener = await self.bob.tcp_listen("127.0.0.1:0")
         self.connection = await self.alice.tcp_connect(self.listener.address)
@@ -96,7 +95,7 @@ def test_routes_are_written_in_many_ways(run: Run) -> None:
                 (pair.connection, "0#echo"),
             ):
                 assert (await pair.alice.send_and_receive(route, "x")).body(str) == "x"
-            with pytest.raises(MisuseError, match="1#127.0.0.1:4000"):
+            with pytest.raises(MisuseError, match=r"1#127\.0\.0\.1:4000"):
                 await pair.alice.send((TCP, "127.0.0.1:4000"), "x")
             with pytest.raises(MisuseError, match="no hop"):
                 await pair.alice.send((7,), "x")  # type: ignore[arg-type]
@@ -274,6 +273,7 @@ def test_a_worker_has_a_beginning_and_an_end(run: Run) -> None:
 def test_a_worker_that_cannot_begin_frees_its_address(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     class Broken(Worker):
         async def initialize(self, node: Node) -> None:
+            del node
             raise RuntimeError("no database")
 
     async def main() -> None:

@@ -67,7 +67,7 @@ def test_without_handshake(run: Run, way: str, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_client_may_finish_before_the_answer(run: Run) -> None:
-    async def answer_at_the_end(target: Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def answer_at_the_end(_: Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.read(-1)
         writer.write(hashlib.sha256(request).digest() + b"tail" * MIB)
         await writer.drain()
@@ -158,7 +158,7 @@ def test_a_reset_by_the_client_reaches_the_target(run: Run) -> None:
 
 
 def test_a_reset_by_the_target_reaches_the_client(run: Run) -> None:
-    async def slam(target: Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def slam(_: Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
         sock = writer.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")

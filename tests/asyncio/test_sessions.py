@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -29,7 +29,7 @@ class Scene:
         self._stack = AsyncExitStack()
         self._hub = AsyncExitStack()
 
-    async def __aenter__(self) -> "Scene":
+    async def __aenter__(self) -> Self:
         await self.start_hub()
         await self.start_outlet()
         node = await self._stack.enter_async_context(Node.create())
@@ -80,7 +80,7 @@ async def next_of(session: InletSession | OutletSession, kind: type[Any]) -> Any
 
 
 @pytest.mark.parametrize("channel", [True, False])
-def test_a_hub_that_restarts_is_met_again(run: Run, channel: bool) -> None:
+def test_a_hub_that_restarts_is_met_again(run: Run, *, channel: bool) -> None:
     async def main() -> None:
         async with serving(serve_echo) as target, Scene(target.address, channel=channel) as scene:
             assert scene.outlet.forwarding_address == local("forward_to_bob")

@@ -2,23 +2,27 @@
 
 import asyncio
 import gc
-import os
 import socket
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import pytest
 
 from ockam_ref.asyncio import Node, Routed
+from ockam_ref.asyncio.handles import Handle
 from ockam_ref.errors import OckamError
 from tests.asyncio.conftest import connect, portal, serve_echo, serve_sink, serving
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
 
+DESCRIPTORS = Path("/proc/self/fd")
+
+
 def open_descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(DESCRIPTORS.iterdir()))
 
 
 def test_an_exit_is_quick_with_everything_open(run: Run) -> None:
@@ -62,7 +66,7 @@ def test_the_other_side_sees_an_end_and_no_reset(run: Run) -> None:
     run(main())
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs /proc to count descriptors")
+@pytest.mark.skipif(not DESCRIPTORS.is_dir(), reason="needs /proc to count descriptors")
 def test_no_descriptor_is_left(run: Run) -> None:
     async def once() -> None:
         async with serving(serve_echo) as target, portal() as it:
@@ -100,8 +104,9 @@ def test_closing_twice_and_closing_parts_after_the_node(run: Run) -> None:
         inlet = await node.create_inlet("127.0.0.1:0")
         await node.close()
         await node.close()
-        for handle in (listener, connection, worker, inlet):
-            await handle.close()  # type: ignore[attr-defined]
+        handles: list[Handle] = [listener, connection, worker, inlet]
+        for handle in handles:
+            await handle.close()
         assert node._driver._links == {}
         assert node._driver._timers == {}
         assert node._driver.core.addresses() == []

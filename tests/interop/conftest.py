@@ -1,19 +1,20 @@
 """The processes that the tests of this folder talk to, and the record of what they proved."""
 
 import os
+import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.interop.build_peer import build
-from tests.interop.harness import CommandLine, Implementation, Peers, Program, rust_program
+from tests.interop.build_peer import PeerBuildError, build
+from tests.interop.harness import CommandLine, Implementation, Peers, Program, python_program, rust_program
 from tests.interop.matrix import Cell
 from tests.interop.record import CELL_PROPERTY, Record
 from tests.interop.traffic import Target
 
-NO_PEER: Final = "there is no Rust peer, because cargo is not installed"
+NO_PEER: Final = "there is no Rust peer: cargo is not installed, or could not build it"
 
 _BINARY: Final = pytest.StashKey[Path | None]()
 
@@ -35,7 +36,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     capture = session.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        session.config.stash[_BINARY] = build()
+        try:
+            session.config.stash[_BINARY] = build()
+        except PeerBuildError as error:
+            print(error, file=sys.stderr)
+            session.config.stash[_BINARY] = None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -87,6 +92,12 @@ def rust(peers: Peers, pytestconfig: pytest.Config) -> Program:
 def python(peers: Peers) -> CommandLine:
     """This implementation."""
     return CommandLine(peers)
+
+
+@pytest.fixture
+def program(peers: Peers) -> Program:
+    """This implementation without its command line, for what that does not offer."""
+    return python_program(peers)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.interop.harness import Direct, Peers, Program, Relayed, python_program
+from tests.interop.harness import Direct, Program, Relayed
 from tests.interop.matrix import CONTROL, DIRECTIONS
 from tests.interop.traffic import Target, check_portal
 
@@ -26,12 +26,6 @@ class Case(NamedTuple):
 
 
 CASES = [Case(*each) for each in product([*DIRECTIONS, CONTROL], [False, True], [False, True])]
-
-
-@pytest.fixture
-def program(peers: Peers) -> Program:
-    """This implementation; its command line does not offer the mode."""
-    return python_program(peers)
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.id) for case in CASES])

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import socket
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -72,7 +72,7 @@ class Scene:
         self.listeners: list[TcpSocketListener] = []
         self.clients: list[Client] = []
 
-    async def __aenter__(self) -> "Scene":
+    async def __aenter__(self) -> Self:
         self.listener = await self.listen()
         return self
 
@@ -563,6 +563,83 @@ def test_a_waiting_view_does_not_keep_its_buffer(run: Run, host: Any) -> None:
     run(main())
 
 
+def test_readiness_without_anything_to_read_is_no_event(run: Run, host: Any) -> None:
+    async def main() -> None:
+        async with Scene(host) as scene:
+            link, client = await scene.pair()
+            link._readable()
+            link._peek()
+            scene.do(link, link.close)
+            link._discard()
+            client.close()
+            await host.told("gone", link.id)
+            for late in (link._readable, link._peek, link._discard, link._writable):
+                late()
+            assert [event[0] for event in host.events] == ["accepted", "gone"]
+
+    run(main())
+
+
+def test_a_reset_while_closing_is_the_end(run: Run, host: Any) -> None:
+    async def main() -> None:
+        async with Scene(host) as scene:
+            link, client = await scene.pair()
+            scene.do(link, link.close)
+            client.reset()
+            await host.told("gone", link.id)
+            flushing, client = await scene.pair()
+            scene.do(flushing, lambda: flushing.write((bytes(BIG),)), flushing.close)
+            client.reset()
+            await host.told("gone", flushing.id)
+            assert host.count("closed", link.id) == host.count("closed", flushing.id) == 0
+
+    run(main())
+
+
+def test_close_of_a_broken_link_is_silent(run: Run, host: Any) -> None:
+    async def main() -> None:
+        async with Scene(host) as scene:
+            link, client = await scene.pair()
+            client.reset()
+            await scene.barrier()
+            scene.write(link, b"nobody there")
+            scene.do(link, link.close)
+            await host.told("gone", link.id)
+            assert host.count("closed", link.id) == 0
+
+    run(main())
+
+
+def test_the_end_of_a_reset_socket_cannot_be_sent(run: Run, host: Any) -> None:
+    async def main() -> None:
+        async with Scene(host) as scene:
+            link, client = await scene.pair()
+            client.reset()
+            await scene.barrier()
+            scene.do(link, link.finish_sending)
+            await host.told("closed", link.id)
+
+    run(main())
+
+
+def test_a_slow_side_that_takes_a_little_is_waited_for(run: Run, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_socket, "FLUSH_STALL_S", 0.05)
+
+    async def main() -> None:
+        async with Scene(host) as scene:
+            link, client = await scene.pair()
+            scene.do(link, lambda: link.write((bytes(BIG),)), link.close)
+            taken = 0
+            while taken < BIG:
+                taken += len(await client.read(min(BIG - taken, 1024 * 1024)))
+                await asyncio.sleep(0.01)
+            assert await client.read_all() == b""
+            client.close()
+            await host.told("gone", link.id)
+
+    run(main())
+
+
 # ---- opening
 
 
@@ -603,35 +680,53 @@ def test_an_unknown_name_fails(run: Run, host: Any) -> None:
     run(main())
 
 
-def test_a_name_is_tried_on_all_its_addresses(run: Run, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_is_tried_on_all_its_addresses(run: Run, host: Any) -> None:
     async def main() -> None:
         async with Scene(host) as scene:
             port = int(scene.listener.address.rpartition(":")[2])
             with socket.create_server(("127.0.0.2", 0)) as taken:
                 closed = taken.getsockname()[1]
-            loop = asyncio.get_running_loop()
-
-            async def lookup(*_: object, **__: object) -> list[Any]:
-                kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
-                return [(*kind, ("127.0.0.2", closed)), (*kind, ("127.0.0.1", port))]
-
-            monkeypatch.setattr(TcpTransport, "open", TcpTransport.open)
-            transport = scene.transport
-            transport._loop = _WithLookup(loop, lookup)  # type: ignore[assignment]
+            addresses = [
+                (socket.AF_INET, ("127.0.0.2", closed)),
+                (socket.AF_INET6, ("no address", 1, 0, 0)),
+                (socket.AF_INET6, ("::ffff:240.0.0.1", 1, 0, 0)),
+                (77, ("no family", 1)),
+                (socket.AF_INET, ("127.0.0.1", port)),
+            ]
+            scene.transport._loop = _WithLookup(addresses)  # type: ignore[assignment]
             number = host.new_link()
-            link = transport.open(number, "two-addresses.test:1")
+            link = scene.transport.open(number, "many-addresses.test:1")
             await host.told("opened", number)
             link.abort()
 
     run(main())
 
 
-class _WithLookup:
-    """The loop, with another resolver."""
+@pytest.mark.parametrize(
+    ("addresses", "reason"),
+    [([], "the name has no address"), ([(77, ("x", 1))], "address family not supported by protocol")],
+)
+def test_a_name_without_a_usable_address_fails(run: Run, host: Any, addresses: list[Any], reason: str) -> None:
+    async def main() -> None:
+        async with Scene(host) as scene:
+            scene.transport._loop = _WithLookup(addresses)  # type: ignore[assignment]
+            number = host.new_link()
+            with host.calling():
+                scene.transport.open(number, "no-address.test:1")
+            assert await host.told("failed", number) == f"cannot connect to no-address.test:1: {reason}"
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, lookup: Callable[..., Any]) -> None:
-        self._loop = loop
-        self.getaddrinfo = lookup
+    run(main())
+
+
+class _WithLookup:
+    """The running loop with a resolver that knows one answer."""
+
+    def __init__(self, addresses: list[Any]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._addresses = addresses
+
+    async def getaddrinfo(self, *_: object, **__: object) -> list[Any]:
+        return [(family, socket.SOCK_STREAM, 6, "", where) for family, where in self._addresses]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loop, name)
@@ -647,11 +742,8 @@ def test_an_address_that_is_silent_does_not_hold_up_the_next(
             with _full_listener() as (silent_port, _):
                 port = int(scene.listener.address.rpartition(":")[2])
 
-                async def lookup(*_: object, **__: object) -> list[Any]:
-                    kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
-                    return [(*kind, ("127.0.0.1", silent_port)), (*kind, ("127.0.0.1", port))]
-
-                scene.transport._loop = _WithLookup(asyncio.get_running_loop(), lookup)  # type: ignore[assignment]
+                addresses = [(socket.AF_INET, ("127.0.0.1", silent_port)), (socket.AF_INET, ("127.0.0.1", port))]
+                scene.transport._loop = _WithLookup(addresses)  # type: ignore[assignment]
                 number = host.new_link()
                 link = scene.transport.open(number, "slow-and-quick.test:1")
                 await host.told("opened", number)
@@ -823,7 +915,7 @@ def test_running_out_of_descriptors_pauses_accepting(run: Run, host: Any, monkey
     run(main())
 
 
-def test_closing_while_accepting_is_paused(run: Run, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_while_accepting_is_paused(run: Run, host: Any) -> None:
     async def main() -> None:
         async with Scene(host) as scene:
             scene.listener._stop_accepting()

@@ -78,45 +78,29 @@ class Connecting:
             if not self._trying:
                 self._loop.call_soon(self._fail, f"cannot connect to {self._target}: {self._reason}")
             return
-        family, where = self._addresses.pop(0)
-        try:
-            sock = socket.socket(family, socket.SOCK_STREAM)
-            sock.setblocking(False)
-            outcome = sock.connect_ex(where)
-        except OSError as error:
-            self._reason = describe(error)
+        outcome, sock = _begin(*self._addresses.pop(0))
+        if sock is None:
+            self._reason = outcome
             self._try_next()
             return
         self._trying.add(sock)
-        if outcome == 0:
-            self._loop.call_soon(self._answered, sock)
-        elif outcome == errno.EINPROGRESS:
-            self._loop.add_writer(sock.fileno(), self._answered, sock)
-        else:
-            self._lose(sock, outcome)
-            return
+        self._loop.add_writer(sock.fileno(), self._answered, sock)
         if self._addresses:
             self._timers.append(self._loop.call_later(NEXT_ADDRESS_AFTER_S, self._try_next))
 
     def _answered(self, sock: socket.socket) -> None:
-        if sock not in self._trying:
-            return
         outcome = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if outcome == 0 and _is_connected_to_itself(sock):
             outcome = errno.ECONNREFUSED
-        if outcome:
-            self._lose(sock, outcome)
-            return
         self._trying.discard(sock)
         self._forget(sock)
-        self.cancel()
-        self._won(sock)
-
-    def _lose(self, sock: socket.socket, outcome: int) -> None:
-        self._reason = describe(OSError(outcome, ""))
-        self._trying.discard(sock)
-        self._forget(sock).close()
-        self._try_next()
+        if outcome:
+            sock.close()
+            self._reason = describe(OSError(outcome, ""))
+            self._try_next()
+        else:
+            self.cancel()
+            self._won(sock)
 
     def _forget(self, sock: socket.socket) -> socket.socket:
         self._loop.remove_writer(sock.fileno())
@@ -126,6 +110,24 @@ class Connecting:
         if not self._ended:
             self.cancel()
             self._failed(reason)
+
+
+def _begin(family: int, where: _SockAddress) -> tuple[str, socket.socket | None]:
+    """Return a socket that is connecting, or why there is none."""
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        return describe(error), None
+    sock.setblocking(False)
+    try:
+        outcome = sock.connect_ex(where)
+    except OSError as error:
+        sock.close()
+        return describe(error), None
+    if outcome in (0, errno.EINPROGRESS):
+        return "", sock
+    sock.close()
+    return describe(OSError(outcome, "")), None
 
 
 def _alternate(addresses: list[tuple[int, _SockAddress]]) -> list[tuple[int, _SockAddress]]:

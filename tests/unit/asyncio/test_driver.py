@@ -66,13 +66,14 @@ class Scene:
     def __init__(self) -> None:
         self.driver = Driver()
         self.a, self.b = FakeLink(A), FakeLink(B)
-        self.driver._links = {A: self.a, B: self.b}  # type: ignore[dict-item]
+        self.driver._links = {A: self.a, B: self.b}
         self.driver.transport = self.transport = FakeTransport()  # type: ignore[assignment]
         self.events: list[Any] = []
         self.answers: list[Any] = []
-        self.driver.core.receive = self._answer  # type: ignore[method-assign]
-        self.driver.core.tell = lambda _, event: self._answer(event)  # type: ignore[method-assign]
-        self.driver.core.forward = lambda *_: self._answer("forward")  # type: ignore[method-assign]
+        core: Any = self.driver.core
+        core.receive = self._answer
+        core.tell = lambda _, event: self._answer(event)
+        core.forward = lambda *_: self._answer("forward")
 
     def _answer(self, event: Any) -> list[Any]:
         self.events.append(event)
@@ -150,8 +151,9 @@ async def test_the_core_and_back_pressure_are_independent(it: Scene) -> None:
 
 @scene
 async def test_a_sink_that_is_gone_frees_its_sources(it: Scene) -> None:
-    for end in (lambda: it.driver.link_closed(B, "reset"), lambda: it.on(A, CloseLink(B, "over"))):
-        it.driver._links = {A: it.a, B: it.b}  # type: ignore[dict-item]
+    ends: list[Callable[[], None]] = [lambda: it.driver.link_closed(B, "reset"), lambda: it.on(A, CloseLink(B, "over"))]
+    for end in ends:
+        it.driver._links = {A: it.a, B: it.b}
         it.a.asked.clear()
         it.on(A, StartReading(A))
         it.b.buffered = HIGH_WATER_BYTES + 1
@@ -168,7 +170,7 @@ async def test_a_link_that_closes_in_its_own_event_holds_nothing(it: Scene) -> N
     it.on(A, CloseLink(A, "over"))
     assert it.b.asked == ["write x", "close", "flush"]
     assert not it.driver._pressure._sinks_of
-    it.driver._links[B] = it.b  # type: ignore[assignment]
+    it.driver._links[B] = it.b
     it.on(A, SendBytes(B, (b"x",)))
     assert not it.driver._pressure._sinks_of
 
@@ -273,8 +275,9 @@ async def test_timers(it: Scene) -> None:
     it.on(A, ArmTimer(WORKER, "gone", now().monotonic), DisarmTimer(WORKER, "gone"), DisarmTimer(WORKER, "never"))
     at = now().monotonic + 0.02
     it.on(A, ArmTimer(WORKER, "moved", now().monotonic), ArmTimer(WORKER, "moved", at))
-    while len(it.events) < 5:
-        await asyncio.sleep(0.001)
+    async with asyncio.timeout(5):
+        while len(it.events) < 5:  # noqa: ASYNC110  # what is waited for is the loop itself
+            await asyncio.sleep(0.001)
     fired = [event for event in it.events if isinstance(event, TimerFired)]
     assert [event.name for event in fired] == ["soon", "moved"]
     assert fired[1].now.monotonic >= at

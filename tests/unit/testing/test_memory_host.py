@@ -165,6 +165,8 @@ def test_what_is_sent_into_a_gone_link_is_lost() -> None:
     world = World()
     world.client.peers.clear()
     assert world.ask() == []
+    world.client.stop(world.hop)
+    assert world.hop not in world.client.node
 
 
 # ---- sockets of portals
