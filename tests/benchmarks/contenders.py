@@ -123,11 +123,14 @@ def _ssh(target: str) -> Iterator[Tunnel]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ockam-ref-ssh-")))
         port, local_port = _free_ports(2)
-        server = stack.enter_context(_running(_ssh_server(folder, port)))
-        _await_port(port, server)
-        client = stack.enter_context(_running(_ssh_client(folder, port, f"127.0.0.1:{local_port}", target)))
-        _await_port(local_port, client)
-        yield Tunnel(f"127.0.0.1:{local_port}", with_descendants([server.pid, client.pid]))
+        log, local = folder / "log", f"127.0.0.1:{local_port}"
+        server = stack.enter_context(_running(_ssh_server(folder, port), log))
+        # It is not asked by connecting, because the process that answers would linger among those that are measured.
+        _await(lambda: "Server listening" in log.read_text(), server, log)
+        client = stack.enter_context(_running(_ssh_client(folder, port, local, target), log))
+        _await(lambda: _listens(local), client, log)
+        load.first_byte(local)  # from then on the processes that only sshd's authentication needs are gone
+        yield Tunnel(local, with_descendants([server.pid, client.pid]))
 
 
 def _ssh_server(folder: Path, port: int) -> list[str]:
@@ -170,34 +173,28 @@ def _ssh_client(folder: Path, port: int, listen: str, target: str) -> list[str]:
 
 
 @contextmanager
-def _running(command: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
-    with (
-        tempfile.TemporaryFile() as errors,
-        subprocess.Popen(command, stderr=errors, stdin=subprocess.DEVNULL) as process,
-    ):
+def _running(command: list[str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    with log.open("ab") as errors, subprocess.Popen(command, stderr=errors, stdin=subprocess.DEVNULL) as process:
         try:
             yield process
-        except _NotReadyError as failure:
-            errors.seek(0)
-            raise RuntimeError(f"{failure}: {errors.read().decode(errors='replace').strip()}") from None
         finally:
             process.terminate()
 
 
-class _NotReadyError(Exception):
-    """The program does not listen."""
-
-
-def _await_port(port: int, process: "subprocess.Popen[bytes]") -> None:
+def _await(ready: Callable[[], bool], process: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + _SSH_READY_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            load.connect(f"127.0.0.1:{port}").close()
-        except ConnectionRefusedError:
-            time.sleep(_SSH_POLL_S)  # ssh has no way to tell that it listens
-        else:
-            return
-    raise _NotReadyError(f"{process.args!r} does not listen")
+    while not ready():
+        if time.monotonic() > deadline or process.poll() is not None:
+            raise RuntimeError(f"{process.args!r} does not listen:\n{log.read_text()}")
+        time.sleep(_SSH_POLL_S)  # neither program has a way to tell that it is ready
+
+
+def _listens(address: str) -> bool:
+    try:
+        load.connect(address).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 def _free_ports(count: int) -> list[int]:

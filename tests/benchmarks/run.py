@@ -21,7 +21,8 @@ from tests.benchmarks.contenders import Contender, contenders, environment, rust
 from tests.benchmarks.measure import FULL, QUICK, Effort, Figures, measure, medians
 from tests.benchmarks.report import RUST, figures_table, goals_of, goals_table
 from tests.benchmarks.start_up import start_up
-from tests.interop.harness import PeerError, Peers
+from tests.interop.harness import Peers
+from tests.processes import ProcessError
 
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ START_UP: Final = "start-up"
 _MIB: Final = 1024**2
 
 # What a contender that does not work on this machine raises; it is left out, and the others go on.
-_FAILURES: Final = (PeerError, OSError, EOFError, ValueError, RuntimeError, subprocess.CalledProcessError)
+_FAILURES: Final = (ProcessError, OSError, EOFError, ValueError, RuntimeError, subprocess.CalledProcessError)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Final
 
 from tests.benchmarks.contenders import environment
-from tests.interop.harness import REPOSITORY
+from tests.processes import REPOSITORY
 
 _NOTHING: Final = ["-c", "pass"]
 _CORE: Final = ["-c", "import ockam_ref.node"]

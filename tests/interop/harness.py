@@ -1,62 +1,31 @@
 """Start the programs of both implementations, read what they report, and end them.
 
-A ``Peer`` is one process that prints one JSON object a line.  Nothing here sleeps: every wait is for an event with a
-deadline, and a wait that fails shows what the process wrote to its standard error.
+A ``Peer`` is one process that prints one JSON object a line.
 """
 
 import json
-import queue
-import subprocess
 import sys
-import tempfile
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Protocol, Self, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
-REPOSITORY: Final = Path(__file__).resolve().parents[2]
+from tests.processes import READY_S, Process, ProcessError, Processes
+
 ANY_PORT: Final = "127.0.0.1:0"
 
-READY_S: Final = 20.0
 DONE_S: Final = 90.0
-END_S: Final = 8.0
 
 Event: TypeAlias = dict[str, Any]
 
 
-class PeerError(AssertionError):
-    """A process did not do what the test needs; the text holds what it said."""
-
-
-class Peer:
-    """One process of a test, told to end by SIGTERM, or by its standard input ending if the test itself is killed."""
+class Peer(Process):
+    """One process that prints events."""
 
     def __init__(self, name: str, command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> None:
-        self.name = name
+        super().__init__(name, command, environment=environment)
         self.seen: list[Event] = []
-        self.started = time.monotonic()
-        self._said = ""
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        self._process = subprocess.Popen(
-            command,
-            cwd=REPOSITORY,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-        )
-        self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        self._reader = threading.Thread(target=self._read, name=f"stdout of {name}", daemon=True)
-        self._reader.start()
-
-    @property
-    def pid(self) -> int:
-        """The process id."""
-        return self._process.pid
 
     def event(
         self, name: str, *, timeout: float = READY_S, where: Callable[[Event], bool] = lambda _event: True
@@ -64,107 +33,40 @@ class Peer:
         """Return the next event of this name that also satisfies ``where``; others are kept in ``seen``."""
         deadline = time.monotonic() + timeout
         while True:
-            found = self._next(deadline, name)
+            found = self._decode(self._next_line(deadline, f"the event {name!r}"))
             self.seen.append(found)
             if found.get("event") == name and where(found):
                 return found
             if found.get("event") == "error":
-                raise PeerError(self._story(f"reported an error while {name!r} was awaited"))
+                raise ProcessError(self._story(f"reported an error while {name!r} was awaited"))
 
     def ready(self) -> Event:
         """Return the ``ready`` event."""
         return self.event("ready")
 
-    def ended(self, *, timeout: float = READY_S) -> int:
-        """Wait for the process to end by itself; return its exit code."""
-        try:
-            return self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise PeerError(self._story(f"has not ended by itself within {timeout} s")) from None
-
-    def errors(self) -> str:
-        """Return what the process has written to its standard error."""
-        if not self._errors.closed:
-            self._errors.seek(0)
-            self._said = self._errors.read().decode(errors="replace")
-        return self._said
-
-    def stop(self) -> None:
-        """End the process by its id; raise if it had to be killed."""
-        assert self._process.stdin is not None
-        if self._process.poll() is None:
-            self._process.terminate()
-        self._process.stdin.close()
-        try:
-            self._process.wait(END_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-            raise PeerError(self._story(f"has not ended within {END_S} s of SIGTERM")) from None
-        finally:
-            self._close()
-
-    def kill(self) -> None:
-        """End the process without giving it a chance to say good-bye."""
-        self._process.kill()
-        self._process.wait()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._lines.put(line)
-        self._lines.put(None)
-
-    def _next(self, deadline: float, wanted: str) -> Event:
-        try:
-            line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
-        except queue.Empty:
-            raise PeerError(self._story(f"has not reported {wanted!r} in time")) from None
-        if line is None:
-            self._lines.put(None)
-            raise PeerError(self._story(f"ended before it reported {wanted!r}"))
+    def _decode(self, line: str) -> Event:
         try:
             found = json.loads(line)
         except ValueError:
-            raise PeerError(self._story(f"printed a line that is not JSON: {line!r}")) from None
+            raise ProcessError(self._story(f"printed a line that is not JSON: {line!r}")) from None
         if not isinstance(found, dict):
-            raise PeerError(self._story(f"printed a line that is not an object: {line!r}"))
+            raise ProcessError(self._story(f"printed a line that is not an object: {line!r}"))
         return found
 
-    def _story(self, what: str) -> str:
-        events = "".join(f"\n  {event}" for event in self.seen) or " none"
-        return f"{self.name} (pid {self.pid}) {what}\nexit code: {self._process.poll()}\nevents:{events}\nstandard error:\n{self.errors()}"
-
-    def _close(self) -> None:
-        self._reader.join(END_S)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        self.errors()
-        self._errors.close()
+    def _printed(self) -> Sequence[object]:
+        return self.seen
 
 
-class Peers:
-    """All processes of one test; leaving the context ends them, the last one first."""
+class Peers(Processes):
+    """All processes of one test."""
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        self.started: list[Peer] = []
+        super().__init__()
         self._environment = environment
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
 
     def start(self, name: str, command: Sequence[str]) -> Peer:
         """Start one process."""
-        peer = Peer(name, command, environment=self._environment)
-        self.started.append(peer)
-        self._stack.callback(peer.stop)
-        return peer
+        return self.add(Peer(name, command, environment=self._environment))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from tests.interop.harness import REPOSITORY
 from tests.interop.traffic import BULK
+from tests.processes import REPOSITORY
 
 RESULTS: Final = REPOSITORY / "docs" / "interop.json"
 PAGE: Final = REPOSITORY / "docs" / "interop.rst"
