@@ -89,7 +89,7 @@ class Connection:
     remote: Address
     portal: Address
     peer: bytes | None
-    handshake: bool = True
+    handshake: bool
 
 
 @dataclass(frozen=True, slots=True)

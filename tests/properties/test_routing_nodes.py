@@ -187,7 +187,7 @@ class Workers(RuleBasedStateMachine):
                 assert not self.stage._link_owners
 
 
-Workers.TestCase.settings = settings(max_examples=60, stateful_step_count=12, deadline=None)
+Workers.TestCase.settings = settings(stateful_step_count=12)
 TestWorkers = pytest.mark.spec("NODE-4", "NODE-22", "NODE-51")(Workers.TestCase)
 
 

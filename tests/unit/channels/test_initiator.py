@@ -18,6 +18,7 @@ from ockam_ref.effects import (
 from ockam_ref.errors import ErrorCode, MisuseError
 from ockam_ref.events import AddressGone, PeerCompared, StopRequested, TimerFired
 from ockam_ref.observations import ChannelOpened, HandshakeFailed, MessageDropped
+from ockam_ref.routing.access_control import ALLOW_ALL, AllowConsumers
 from ockam_ref.wire.address import local
 from ockam_ref.wire.local_message import LocalMessage
 from tests.unit.channels.ends import (
@@ -38,6 +39,7 @@ from tests.unit.channels.ends import (
     only,
     reports,
     start_initiator,
+    to_initiator,
 )
 
 
@@ -63,6 +65,8 @@ def test_what_a_start_asks_for() -> None:
     assert message.source == A_REMOTE
     assert message.message._replace(payload=b"") == LocalMessage((A_HOP, LISTENER), (A_REMOTE,), b"")
     assert len(message.message.payload) == 32
+    assert HANDSHAKE_TIMEOUT_S == 120
+    assert [mailbox.outgoing for mailbox in end.mailboxes] == [ALLOW_ALL, AllowConsumers("A-FLOW", None), ALLOW_ALL]
 
 
 @pytest.mark.spec("CH-35")
@@ -173,3 +177,17 @@ def test_a_forged_message_2_changes_nothing_and_the_genuine_one_still_works() ->
         assert dropped.rule == ErrorCode.AUTHENTICATION_FAILED
         assert pair.a.state is before
     assert len(only(pair.a.take(genuine), ComparePeer)) == 1
+
+
+@pytest.mark.spec("CH-12", "CH-13")
+def test_a_changed_message_1_makes_a_message_2_that_does_not_decrypt() -> None:
+    pair = Pair()
+    first = pair.message_1()
+    changed = bytearray(first.payload)
+    changed[3] ^= 1
+    (answer,) = messages(pair.b.take(first._replace(payload=bytes(changed))))
+    (dropped,) = reports(pair.a.take(to_initiator(answer)), MessageDropped)
+    assert dropped.rule == ErrorCode.AUTHENTICATION_FAILED
+    assert pair.a.state_name == "AwaitingMessage2"
+    other = Pair(pair.a)
+    assert len(only(pair.a.take(other.message_2()), ComparePeer)) == 1

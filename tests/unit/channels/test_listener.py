@@ -10,7 +10,7 @@ from ockam_ref.machine import Mailbox
 from ockam_ref.observations import HandshakeFailed, MessageDropped
 from ockam_ref.wire.address import Address, local
 from ockam_ref.wire.local_message import LocalInfo, LocalMessage
-from tests.unit.channels.ends import ALICE, BOB, LISTENER, NOW, End, World, fresh, observed, reports, rules
+from tests.unit.channels.ends import ALICE, BOB, LISTENER, NOW, End, World, fresh, observed, only, reports, rules
 
 TRUST = TrustIdentifier(ALICE.identifier.value)
 KNOCK = LocalMessage((LISTENER, local("more")), (local("hop"), local("a")), b"\x01" * 32, (LocalInfo("x", b""),), "{}")
@@ -79,6 +79,18 @@ def test_the_oldest_gives_way_beyond_the_limit(monkeypatch: pytest.MonkeyPatch) 
     end.step(ChildSettled(child(0), NOW))
     end.step(ChildStarted(child(3), NOW))
     assert end.state.half_open == (child(1), child(2), child(3))
+
+
+@pytest.mark.spec("CH-16")
+def test_each_new_one_beyond_the_limit_takes_another_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when the node has not yet said that those given up are gone."""
+    monkeypatch.setattr(listener, "MAX_HALF_OPEN_CHANNELS", 2)
+    end = start()
+    for number in range(2):
+        end.take(KNOCK)
+        end.step(ChildStarted(child(number), NOW))
+    stopped = [only(end.take(KNOCK), StopWorker)[0].address for _ in range(2)]
+    assert stopped == [child(0), child(1)]
 
 
 @pytest.mark.spec("CH-16")

@@ -64,6 +64,7 @@ def test_what_a_start_asks_for() -> None:
         AddProducer(B_INTERNAL, "B-FLOW", "SPAWNER", (B_ENCRYPTOR,)),
         SetTimer("handshake", NOW.monotonic + RESPONDER_TIMEOUT_S),
     )
+    assert RESPONDER_TIMEOUT_S == 60
 
 
 @pytest.mark.spec("CH-3", "CH-4", "CH-5", "CH-30")

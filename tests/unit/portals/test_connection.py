@@ -323,6 +323,7 @@ def test_the_target_has_finished() -> None:
 @pytest.mark.spec("PT-20")
 def test_the_client_has_finished_and_the_answer_still_comes() -> None:
     end = running_inlet()
+    assert HALF_CLOSE_LINGER_S == 2
     assert finish(end) == (SetTimer("linger", NOW.monotonic + HALF_CLOSE_LINGER_S),)
     first = end.take(message(AT_I, payload(b"late ")), now=at(NOW, 1.5))
     timer = end.step(TimerFired("linger", at(NOW, 2.0)))

@@ -129,6 +129,7 @@ def test_what_a_start_asks_for() -> None:
         Forward(AT_I, LocalMessage(WAY, (AT_I,), PING)),
         SetTimer("pong", NOW.monotonic + PONG_TIMEOUT_S),
     )
+    assert (PONG_TIMEOUT_S, LATE_PONG_S) == (10, 30)
 
 
 @pytest.mark.spec("PT-2")

@@ -126,6 +126,7 @@ def test_what_is_no_ping() -> None:
 
 @pytest.mark.spec("PT-30")
 def test_the_number_of_connections_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert outlet.MAX_OUTLET_CONNECTIONS == 4096
     monkeypatch.setattr(outlet, "MAX_OUTLET_CONNECTIONS", 3)
     end = start_outlet()
     ping = message(OUTLET, PING, back=TO_I)
@@ -138,6 +139,9 @@ def test_the_number_of_connections_is_bounded(monkeypatch: pytest.MonkeyPatch) -
     dropped(end, ping, "connection-limit")
     end.step(ChildSettled(local("1"), NOW))
     assert only(end.take(ping), StartWorker)
+    for number in range(3):
+        end.step(ChildSettled(local(f"{number}"), NOW))
+    assert (end.state.connections, end.state.asked) == (0, 1)
     assert end.step(PauseChanged(True, NOW)) == ()
 
 
@@ -250,6 +254,7 @@ def test_a_connection_for_each_peer_and_last_address() -> None:
         for info in ((), ALICE_INFO, (channel_local_info(BOB.identifier.value),))
     ]
     assert len(set(keys)) == 9  # the hops before the last address do not count
+    assert all(key.is_local for key in keys)
     assert keys[0] == keys[3]
     (effect,) = end.take(message(OUTLET, PING, back=TO_I, extra=(local("x"),)), source=B_RECEIVER)
     assert effect == StartWorker(
@@ -316,6 +321,7 @@ def test_a_client_that_finished_before_the_target_was_reached() -> None:
 
 @pytest.mark.spec("PT-33")
 def test_what_waits_is_bounded_in_number_and_size() -> None:
+    assert (MAX_WAITING_MESSAGES, MAX_WAITING_BYTES) == (64, 64 * 131_072)
     many, large = start_outlet_connection(skip_handshake=True), start_outlet_connection(skip_handshake=True)
     for _ in range(MAX_WAITING_MESSAGES):
         assert many.take(message(KEY, payload(b"x"), back=TO_I)) == ()
