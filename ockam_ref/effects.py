@@ -50,7 +50,10 @@ class StartWorker:
 
 @dataclass(frozen=True, slots=True)
 class StopWorker:
-    """Stop the worker that has this address.  A worker that stops itself is told nothing more."""
+    """Stop the worker that has this address.
+
+    A worker that stops itself is told nothing more, and what it asks for after this is not done.
+    """
 
     address: Address
     reason: str
@@ -210,10 +213,15 @@ class ReportDrained:
 
 @dataclass(frozen=True, slots=True)
 class CloseLink:
-    """Close the link in both directions, after the bytes given so far; no event follows."""
+    """Close the link in both directions, after the bytes given so far; no event follows.
+
+    ``broken`` says that bytes of the stream may be missing: the other side must see a reset and no orderly end, even
+    if that costs it bytes that it has not read yet.
+    """
 
     link: LinkId
     reason: str
+    broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)

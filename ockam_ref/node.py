@@ -71,14 +71,26 @@ _NO_MESSAGE: Final = LocalMessage((), (), b"")
 class _Record:
     """One running worker: its machine, its current state and what must be undone when it stops."""
 
-    __slots__ = ("address", "links", "machine", "mailboxes", "state", "stopped", "timers", "watchers", "watching")
+    __slots__ = (
+        "address",
+        "gone",
+        "links",
+        "machine",
+        "mailboxes",
+        "state",
+        "stopped",
+        "timers",
+        "watchers",
+        "watching",
+    )
 
     def __init__(self, machine: AnyMachine, mailboxes: tuple[Mailbox, ...], state: Any) -> None:  # noqa: ANN401
         self.machine = machine
         self.mailboxes = mailboxes
         self.address = mailboxes[0].address
         self.state = state
-        self.stopped = False
+        self.stopped = False  # it gets no more events, and says its last words
+        self.gone = False  # it has said them, and nothing more is done for it
         # Tables without values: in order, so that a run can be repeated effect by effect.
         self.links: dict[LinkId, None] = {}
         self.timers: dict[str, None] = {}
@@ -213,6 +225,13 @@ class Node:
         """Return the primary addresses of all workers, ascending."""
         return sorted({record.address for _, record in self._mailboxes.values()})
 
+    def newest_first(self) -> list[Address]:
+        """Return the primary addresses of all workers, the latest start first: before the workers that it sends through.
+
+        In this order all can be stopped so that their last messages still leave.
+        """
+        return list(dict.fromkeys(record.address for _, record in reversed(self._mailboxes.values())))
+
     def addresses_of(self, address: Address) -> tuple[Address, ...]:
         """Return every address of the worker that has this one, the primary first; empty when there is none."""
         found = self._mailboxes.get(address)
@@ -251,6 +270,8 @@ class Node:
 
     def _carry_out(self, record: _Record, effects: Effects, depth: int) -> None:
         for effect in effects:
+            if record.gone:
+                return
             if type(effect) is Forward:
                 self._forward(effect.source, effect.message, depth)
             else:
@@ -359,6 +380,7 @@ class Node:
         if tell:
             record.state, effects = record.machine.receive(record.state, StopRequested(reason, self._now))
             self._carry_out(record, effects, depth)
+        record.gone = True
         for mailbox in record.mailboxes:
             self._mailboxes.pop(mailbox.address, None)
             self.flow_controls.forget(mailbox.address)

@@ -36,14 +36,16 @@ class MessageDropped:
         return MessageDropped(
             self.rule,
             self.detail[:MAX_SHOWN_CHARACTERS],
-            _shorten(self.source),
-            tuple(map(_shorten, self.onward_route[:MAX_SHOWN_HOPS])),
-            tuple(map(_shorten, self.return_route[:MAX_SHOWN_HOPS])),
+            _shorten((self.source,))[0],
+            _shorten(self.onward_route[:MAX_SHOWN_HOPS]),
+            _shorten(self.return_route[:MAX_SHOWN_HOPS]),
         )
 
 
-def _shorten(address: Address) -> Address:
-    return Address(address.transport_type, address.value[:MAX_SHOWN_VALUE_BYTES])
+def _shorten(route: Route) -> Route:
+    if all(len(value) <= MAX_SHOWN_VALUE_BYTES for _, value in route):
+        return route
+    return tuple(Address(kind, value[:MAX_SHOWN_VALUE_BYTES]) for kind, value in route)
 
 
 @dataclass(frozen=True, slots=True)

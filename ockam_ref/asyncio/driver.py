@@ -7,6 +7,7 @@ on one event loop and one thread.
 import asyncio
 import os
 from collections.abc import Callable
+from functools import partial
 from time import monotonic, time
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -39,13 +40,12 @@ from ockam_ref.events import (
     TimerFired,
     WorkerEvent,
 )
-from ockam_ref.links.tcp_link import LinkState
 from ockam_ref.machine import LinkId, Now
 from ockam_ref.node import Node
 from ockam_ref.observations import MessageDropped
 from ockam_ref.wire.address import Address
 from ockam_ref.wire.local_message import LocalMessage
-from ockam_transports.base import HIGH_WATER_BYTES, Link
+from ockam_transports.base import HIGH_WATER_BYTES, Link, Listener
 from ockam_transports.tcp import TcpTransport
 
 Tap: TypeAlias = Callable[[LinkId, bytes], None]
@@ -81,6 +81,7 @@ class Driver:
         self.watching = Watching()
         self.receivers: dict[Address, Receiver] = {}
         self.transport = TcpTransport(self)
+        self._listeners: set[Listener] = set()
         self._links: dict[LinkId, Link] = {}
         self._closing: dict[LinkId, Link] = {}
         self._all_closed: _Waiting | None = None
@@ -166,28 +167,59 @@ class Driver:
         link = self.core.new_link()
         opened = self._opening[link] = self.loop.create_future()
         self._links[link] = self.transport.open(link, target)
+        is_ours = False
         try:
-            await asyncio.wait_for(opened, timeout_s)
+            # not ``wait_for``: before Python 3.12 it swallows a cancellation that comes together with the result
+            async with asyncio.timeout(timeout_s):
+                await opened
+            is_ours = True
         except TimeoutError:
             raise OckamError(ErrorCode.TIMEOUT, f"no answer from {target} within {timeout_s:g} s") from None
         finally:
             del self._opening[link]
-            if not opened.done() or opened.cancelled() or opened.exception() is not None:
+            if not is_ours:
                 self._close(link)
         if link not in self._links:
             raise OckamError(ErrorCode.LINK_FAILED, f"{target} closed the connection at once")
         return link
 
-    def accept(self, listener: Address, link: Link) -> None:
-        """Take a client of the listening socket that belongs to the worker ``listener``."""
+    async def listen(self, config: object, address: str) -> tuple[Address, Listener]:
+        """Start a worker that is told of every client who connects to ``address``.
+
+        Raises:
+            OckamError: nobody can listen there; the worker is stopped again.
+        """
+        worker = self.start(config)
+        try:
+            listener = await self.transport.listen(address, partial(self._accept, worker))
+        except BaseException:
+            self.stop(worker, "nobody can listen there")
+            raise
+        self._listeners.add(listener)
+        if self._closed:
+            self.close_listeners()
+            self._check_running()
+        return worker, listener
+
+    def close_listener(self, listener: Listener) -> None:
+        """Accept no more; links that are open live on."""
+        listener.close()
+        self._listeners.discard(listener)
+
+    def close_listeners(self) -> None:
+        """Accept no more anywhere."""
+        for listener in list(self._listeners):
+            self.close_listener(listener)
+
+    def _accept(self, listener: Address, link: Link) -> None:
         self._links[link.id] = link
         self._carry_out(self.core.receive(LinkAccepted(link.id, listener, now())), link.id)
 
     async def shut_down(self) -> None:
-        """Stop all workers, those that carry messages last, and end all links; nothing can be started any more."""
+        """Stop all workers, so that their last messages leave, and end all links; nothing can be started any more."""
         self._closed = True
-        carriers = [a for a in self.core.addresses() if isinstance(self.core.state_of(a), LinkState)]
-        for address in (*(a for a in self.core.addresses() if a not in set(carriers)), *carriers):
+        self.close_listeners()
+        for address in self.core.newest_first():
             self.stop(address, "the node stopped")
         for link in list(self._links):
             self._close(link)
@@ -299,11 +331,14 @@ class Driver:
         elif source in self._wanted:
             self._links[source].start_reading()
 
-    def _close(self, link: LinkId) -> None:
+    def _close(self, link: LinkId, *, broken: bool = False) -> None:
         closing = self._forget(link)
         if closing is not None:
             self._closing[link] = closing
-            closing.close()
+            if broken:
+                closing.abort()
+            else:
+                closing.close()
 
     def _forget(self, link: LinkId) -> Link | None:
         """The link is neither a source nor a sink any more."""
@@ -348,7 +383,7 @@ class Driver:
         return link
 
     def _close_link(self, effect: CloseLink) -> None:
-        self._close(effect.link)
+        self._close(effect.link, broken=effect.broken)
 
     def _arm_timer(self, effect: ArmTimer) -> None:
         key = (effect.worker, effect.name)

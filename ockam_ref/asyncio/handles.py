@@ -71,7 +71,7 @@ class TcpListener(Handle):
 
     async def close(self) -> None:
         """Accept no more; connections that are open live on."""
-        self._listener.close()
+        self._driver.close_listener(self._listener)
         await super().close()
 
 
@@ -153,7 +153,7 @@ class Inlet(Handle):
 
     async def close(self) -> None:
         """Accept no more clients; connections that are open live on."""
-        self._listener.close()
+        self._driver.close_listener(self._listener)
         await super().close()
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import os
 from collections.abc import Iterable
-from functools import partial
 from time import monotonic
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -66,7 +65,6 @@ class Node:
 
     def __init__(self, *, tap: Tap | None = None) -> None:
         self._driver = Driver(tap)
-        self._listeners: list[TcpListener | Inlet] = []
         self._workers: set[WorkerTask] = set()
         self._driver.start(Application((Mailbox(ROOT),)))
 
@@ -85,13 +83,13 @@ class Node:
 
     async def close(self) -> None:
         """Stop everything: listening sockets first, then workers, then links."""
-        for listener in self._listeners:
-            await listener.close()
-        self._listeners.clear()
-        stopping = [asyncio.ensure_future(worker.stop()) for worker in self._workers]
+        self._driver.close_listeners()
+        # a handler that closes its own node goes on afterwards
+        others = [worker for worker in self._workers if worker.task is not asyncio.current_task()]
+        stopping = [asyncio.ensure_future(worker.stop()) for worker in others]
         if stopping:
             _, late = await asyncio.wait(stopping, timeout=WORKERS_STOP_S)
-            for worker in self._workers:
+            for worker in others:
                 worker.task.cancel()
             if late:
                 await asyncio.wait(late, timeout=WORKERS_STOP_S)
@@ -177,15 +175,8 @@ class Node:
             OckamError: the port is taken, or not ours to take.
         """
         flow = fresh_flow_control_id()
-        worker = self._driver.start(tcp_listener.TcpListener(flow))
-        try:
-            listener = await self._driver.transport.listen(address, partial(self._driver.accept, worker))
-        except BaseException:
-            self._driver.stop(worker, "nobody can listen there")
-            raise
-        handle = TcpListener(self._driver, worker, listener, flow)
-        self._listeners.append(handle)
-        return handle
+        worker, listener = await self._driver.listen(tcp_listener.TcpListener(flow), address)
+        return TcpListener(self._driver, worker, listener, flow)
 
     async def tcp_connect(
         self,
@@ -309,15 +300,8 @@ class Node:
         """
         onward = to_route(route)
         peer = self._driver.core.peer_of(onward)
-        worker = self._driver.start(portal_inlet.Inlet(onward, peer, pong_timeout, skip_handshake, paused))
-        try:
-            listener = await self._driver.transport.listen(listen, partial(self._driver.accept, worker))
-        except BaseException:
-            self._driver.stop(worker, "nobody can listen there")
-            raise
-        handle = Inlet(self._driver, worker, listener)
-        self._listeners.append(handle)
-        return handle
+        config = portal_inlet.Inlet(onward, peer, pong_timeout, skip_handshake, paused)
+        return Inlet(self._driver, *await self._driver.listen(config, listen))
 
     async def create_outlet(
         self,
@@ -359,9 +343,12 @@ class Node:
         hub: RouteLike,
         *,
         name: str | None = None,
+        service: Hop | None = None,
         timeout: float = remote.CONFIRMATION_TIMEOUT_S,  # noqa: ASYNC109  # the core's own timer
     ) -> Relay:
         """Register this node on the hub that the route leads to, under ``name`` or under one that the hub draws.
+
+        ``service`` is the address of the hub's relay service where it is not the usual one.
 
         Raises:
             MisuseError: the first hop does not exist.
@@ -369,9 +356,12 @@ class Node:
         """
         way = to_route(hub)
         self._check_first_hop(way)
-        service = local("forwarding_service" if name is None else "static_forwarding_service")
-        worker, life = self._driver.start_followed(remote.RemoteRelay((*way, service), name, timeout))
-        ready = await self._begin(worker, life, RelayReady, f"no relay at {format_route(way)}", timeout)
+        if service is None:
+            service = "forwarding_service" if name is None else "static_forwarding_service"
+        deadline = monotonic() + timeout
+        config = remote.RemoteRelay((*way, to_address(service)), name, timeout)
+        worker, life = self._driver.start_followed(config)
+        ready = await self._begin(worker, life, RelayReady, f"no relay at {format_route(way)}", deadline)
         return Relay(self._driver, life, ready)
 
     # ---- parts

@@ -196,6 +196,7 @@ class OutletSession(_Session):
         hub: str,
         identity: LocalIdentity | None,
         relay: str | None = None,
+        relay_service: Hop = "static_forwarding_service",
         outlet: Hop = "outlet",
         channel_listener: Hop = "api",
         trust: TrustPolicy | Identifier = TRUST_EVERYONE,
@@ -205,6 +206,7 @@ class OutletSession(_Session):
         self.relay_name: Final = os.urandom(16).hex() if relay is None else relay
         self._target = target
         self._hub = hub
+        self._relay_service = to_address(relay_service)
         self._identity = identity
         self._outlet = to_address(outlet)
         self._entrance = self._outlet if identity is None else to_address(channel_listener)
@@ -236,7 +238,9 @@ class OutletSession(_Session):
         connection = await self._node.tcp_connect(self._hub, timeout=RECONNECT_TIMEOUT_S)
         try:
             self._node.add_consumer(self._entrance, connection)
-            relay = await self._node.create_relay(connection, name=self.relay_name, timeout=REGISTER_TIMEOUT_S)
+            relay = await self._node.create_relay(
+                connection, name=self.relay_name, service=self._relay_service, timeout=REGISTER_TIMEOUT_S
+            )
         except BaseException:
             await connection.close()
             raise
@@ -341,7 +345,7 @@ class InletSession(_Session):
             for task in running:
                 task.cancel()
             for outcome in await asyncio.gather(*running, return_exceptions=True):
-                if isinstance(outcome, SecureChannel):
+                if not isinstance(outcome, BaseException):
                     await outcome.close()
 
     async def _retire(self, way: tuple[LivingHandle, ...]) -> None:

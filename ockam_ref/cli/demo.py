@@ -2,25 +2,31 @@
 
 import http.client
 import json
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 import click
 
-from ockam_ref.cli.recorded import Recording, SeenFrame, read_recording
-from ockam_ref.cli.running import fail
+from ockam_ref.cli.output import fail
+
+if TYPE_CHECKING:
+    from ockam_ref.cli.recorded import Recording, SeenFrame
 
 ANSWER: Final = "The answer is 42, and the hub must not know."
 BULK_BYTES: Final = 32 * 1024 * 1024
 ROUND_TRIPS: Final = 200
 START_TIMEOUT_S: Final = 10.0
+END_TIMEOUT_S: Final = 0.8
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 FRAMES_SHOWN: Final = 4
 HEX_BYTES_SHOWN: Final = 96
 
@@ -34,27 +40,27 @@ def demo() -> None:
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ockam-ref-demo-")))
-        _run(folder, stack)
+        _run(folder, stack.enter_context(Children()))
 
 
-def _run(folder: Path, stack: ExitStack) -> None:
+def _run(folder: Path, children: "Children") -> None:
     began = time.monotonic()
     recording = folder / "hub.jsonl"
     (folder / "answer.txt").write_text(ANSWER + "\n", encoding="utf-8")
     with (folder / "bulk.bin").open("wb") as file:
         file.truncate(BULK_BYTES)
 
-    web_server = stack.enter_context(WebServer(folder))
-    hub = stack.enter_context(Role("hub", "--listen", "127.0.0.1:0", "--record", str(recording)))
+    web_server = children.start(lambda: WebServer(folder))
+    hub = children.start(lambda: Role("hub", "--listen", "127.0.0.1:0", "--record", str(recording)))
     hub_address = hub.ready("listen")
     target = web_server.address()
     click.echo(f"web server   {target}")
     click.echo(f"hub          {hub_address}")
-    outlet = stack.enter_context(Role("outlet", target, "--hub", hub_address))
+    outlet = children.start(lambda: Role("outlet", target, "--hub", hub_address))
     identifier, forwarding_address = outlet.ready("identifier"), outlet.ready("forwarding_address")
     click.echo(f"outlet       {identifier}\n             at the hub: {forwarding_address}")
-    inlet = stack.enter_context(
-        Role("inlet", "127.0.0.1:0", "--hub", hub_address, forwarding_address, "--expect", identifier)
+    inlet = children.start(
+        lambda: Role("inlet", "127.0.0.1:0", "--hub", hub_address, forwarding_address, "--expect", identifier)
     )
     inlet_address = inlet.ready("listen")
     click.echo(f"inlet        {inlet_address}\n")
@@ -65,11 +71,13 @@ def _run(folder: Path, stack: ExitStack) -> None:
     if answer != ANSWER:
         fail("the answer is not what the web server has; please report this")
 
+    from ockam_ref.cli.recorded import read_recording  # slow to import, and the first answer has been seen by now
+
     _show_what_the_hub_saw(read_recording(recording))
     _show_timing(inlet_address, first_byte_s)
 
 
-def _show_what_the_hub_saw(recording: Recording) -> None:
+def _show_what_the_hub_saw(recording: "Recording") -> None:
     data = [frame for frame in recording.frames if frame.is_channel_data]
     click.secho("What the hub saw", bold=True)
     for frame in data[:FRAMES_SHOWN]:
@@ -84,7 +92,7 @@ def _show_what_the_hub_saw(recording: Recording) -> None:
         fail("the hub could read the request or the answer; please report this")
 
 
-def _show_frame(frame: SeenFrame) -> None:
+def _show_frame(frame: "SeenFrame") -> None:
     shown = frame.encoded[:HEX_BYTES_SHOWN].hex(" ")
     more = " ..." if len(frame.encoded) > HEX_BYTES_SHOWN else ""
     click.echo(f"  frame {frame.number}: {len(frame.encoded)} bytes, on connection {frame.link}")
@@ -128,24 +136,24 @@ def _get(address: str, path: str) -> bytes:
 
 
 class Child:
-    """A process of the demo; it ends with the demo."""
+    """A process of the demo."""
 
     def __init__(self, *command: str) -> None:
         self._process = subprocess.Popen(  # noqa: S603  # our own interpreter and modules
             [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def terminate(self) -> None:
+        """Ask the process to end."""
         self._process.terminate()
+
+    def wait(self, deadline: float) -> None:
+        """Wait for its end until the deadline; kill it then."""
         try:
-            self._process.wait(timeout=2.0)
+            self._process.wait(timeout=max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             self._process.kill()
+            self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
 
@@ -155,6 +163,50 @@ class Child:
         if not line:
             fail(f"a process of the demo ended at once, with exit code {self._process.wait()}")
         return line
+
+
+ChildT = TypeVar("ChildT", bound=Child)
+
+
+class Children:
+    """All processes of the demo; they end with it, together."""
+
+    def __init__(self) -> None:
+        self._all: list[Child] = []
+
+    def start(self, start: Callable[[], ChildT]) -> ChildT:
+        """Start one; a signal that comes meanwhile is acted on when its process is known here."""
+        with _signals_later():
+            child = start()
+            self._all.append(child)
+        return child
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number in _SIGNALS:  # we are leaving already, and leave nothing behind
+            signal.signal(number, signal.SIG_IGN)
+        deadline = time.monotonic() + END_TIMEOUT_S
+        for child in self._all:
+            child.terminate()
+        for child in self._all:
+            child.wait(deadline)
+
+
+@contextmanager
+def _signals_later() -> Iterator[None]:
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        sys.exit(0)
 
 
 class WebServer(Child):

@@ -1,7 +1,7 @@
 """What happens in a node, as events of the command line."""
 
 from ockam_ref.asyncio import SessionEvent, Stream, WayLost, WayRestored
-from ockam_ref.cli.output import Output
+from ockam_ref.cli.output import Output, printable
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.observations import (
     ChannelClosed,
@@ -63,9 +63,11 @@ def print_observation(observation: Observation, output: Output) -> None:
         case LinkLost(_, _, reason):
             output.event("link-lost", f"A link was lost: {reason}.", reason=reason)
         case RelayRegistered(_, relay):
-            output.event("relay-registered", f"A node can be reached as {relay}.", name=relay)
+            shown = printable(relay, keep="")
+            output.event("relay-registered", f"A node can be reached as {shown}.", name=relay)
         case RelayRemoved(_, relay, reason):
-            output.event("relay-removed", f"{relay} is gone: {reason}.", name=relay, reason=reason)
+            shown = printable(relay, keep="")
+            output.event("relay-removed", f"{shown} is gone: {reason}.", name=relay, reason=reason)
         case MessageDropped(rule, detail):
             output.event("message-dropped", rule=rule, detail=detail)
         case RelayReady() | RelayFailed():

@@ -2,21 +2,36 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, NamedTuple, TextIO
 
 import click
 
 from ockam_ref.asyncio import Node
 from ockam_ref.cli import parameters
 from ockam_ref.cli.events import print_observations
-from ockam_ref.cli.output import Output
-from ockam_ref.cli.parameters import HOST_PORT
+from ockam_ref.cli.output import Output, warn
+from ockam_ref.cli.parameters import ADDRESS, HOST_PORT
 from ockam_ref.cli.running import run
 from ockam_ref.machine import LinkId
+from ockam_ref.wire.address import Address
 
 MAX_RECORDED_BYTES: Final = 1024 * 1024
 """Bytes that ``--record`` writes; what comes later is not recorded."""
+
+
+class Services(NamedTuple):
+    """The addresses of what a hub offers."""
+
+    channel_listener: Address
+    forwarding_service: Address
+    static_forwarding_service: Address
+    echo: Address
+    uppercase: Address
+
+
+def _service(address: str, what: str) -> Callable[[Any], Any]:
+    option = "--" + address.replace("_", "-")
+    return click.option(option, type=ADDRESS, default=address, show_default=True, help=f"The {what}'s worker address.")
 
 
 @click.command()
@@ -29,42 +44,48 @@ MAX_RECORDED_BYTES: Final = 1024 * 1024
 )
 @click.option(
     "--record",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    type=click.File("w", encoding="utf-8", lazy=False),
     help="Write the first bytes that come in to this file, one JSON object a read, to look at.",
 )
+@parameters.channel_listener
+@_service("forwarding_service", "relay service")
+@parameters.static_forwarding_service
+@_service("echo", "echo service")
+@_service("uppercase", "service for upper case")
 @parameters.as_json
-def hub(*, listen: str, record: Path | None, as_json: bool) -> None:
+def hub(*, listen: str, record: TextIO | None, as_json: bool, **services: Address) -> None:
     """Run a hub: others meet here, and it sees only ciphertext.
 
-    It offers the relay service (forwarding_service, static_forwarding_service), a secure channel listener (api), echo
-    and uppercase.
+    It offers the relay service, a secure channel listener, echo and uppercase; options give them other addresses.
     """
     output = Output(as_json=as_json)
-    run(lambda: _hub(output, listen, record))
+    run(output, lambda: _hub(output, listen, record, Services(**services)))
 
 
-async def _hub(output: Output, listen: str, record: Path | None) -> None:
-    file = None if record is None else record.open("w", encoding="utf-8")
-    try:
-        async with Node.create(tap=None if file is None else _recorder(file)) as node:
-            observations = node.observe()
-            listener = await node.tcp_listen(listen)
-            identity = node.create_identity()
-            channels = await node.create_secure_channel_listener(identity, "api", consumer_of=(listener,))
-            reachable = (listener, channels)
-            await node.create_relay_service(consumer_of=reachable, relays_consumer_of=reachable)
-            await node.start_echo(consumer_of=reachable)
-            await node.start_uppercase(consumer_of=reachable)
-            output.ready(
-                "hub",
-                f"The hub listens at {listener.address}. It sees routes, sizes and times, never what is in a channel.",
-                listen=listener.address,
-                identifier=str(identity.identifier),
-            )
-            await print_observations(observations, output, links=True)
-    finally:
-        if file is not None:
-            file.close()
+async def _hub(output: Output, listen: str, record: TextIO | None, services: Services) -> None:
+    async with Node.create(tap=None if record is None else _recorder(record)) as node:
+        observations = node.observe()
+        listener = await node.tcp_listen(listen)
+        identity = node.create_identity()
+        channels = await node.create_secure_channel_listener(
+            identity, services.channel_listener, consumer_of=(listener,)
+        )
+        reachable = (listener, channels)
+        await node.create_relay_service(
+            services.forwarding_service,
+            aliases=(services.static_forwarding_service,),
+            consumer_of=reachable,
+            relays_consumer_of=reachable,
+        )
+        await node.start_echo(services.echo, consumer_of=reachable)
+        await node.start_uppercase(services.uppercase, consumer_of=reachable)
+        output.ready(
+            "hub",
+            f"The hub listens at {listener.address}. It sees routes, sizes and times, never what is in a channel.",
+            listen=listener.address,
+            identifier=str(identity.identifier),
+        )
+        await print_observations(observations, output, links=True)
 
 
 def _recorder(file: TextIO) -> Callable[[LinkId, bytes], None]:
@@ -76,7 +97,11 @@ def _recorder(file: TextIO) -> Callable[[LinkId, bytes], None]:
         if left > 0:
             taken = data[:left]
             left -= len(taken)
-            file.write(json.dumps({"link": link, "hex": taken.hex()}) + "\n")
-            file.flush()
+            try:
+                file.write(json.dumps({"link": link, "hex": taken.hex()}) + "\n")
+                file.flush()
+            except OSError as error:
+                left = 0
+                warn(f"--record: {error.strerror}; nothing more is recorded")
 
     return tap

@@ -1,16 +1,18 @@
 """``ockam-ref inlet``: open a local port that leads to an outlet."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import click
 
 from ockam_ref.asyncio import InletSession, Node
 from ockam_ref.channels.trust import TRUST_EVERYONE
 from ockam_ref.cli import parameters
-from ockam_ref.cli.events import print_observations, print_way
+from ockam_ref.cli.events import name, print_observations, print_way
 from ockam_ref.cli.output import Output, warn
 from ockam_ref.cli.parameters import ADDRESS, HOST_PORT, IDENTIFIER, NO_CHANNEL_WARNING
-from ockam_ref.cli.running import run
+from ockam_ref.cli.running import advising, no_node_advice, run
+from ockam_ref.errors import ErrorCode
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.wire.address import Address
 
@@ -55,6 +57,7 @@ def inlet(
         warn(NO_CHANNEL_WARNING)
     output = Output(as_json=as_json)
     run(
+        output,
         lambda: _inlet(
             output,
             listen=listen,
@@ -64,7 +67,7 @@ def inlet(
             no_channel=no_channel,
             outlet_address=outlet_address,
             channel_listener=channel_listener,
-        )
+        ),
     )
 
 
@@ -79,7 +82,13 @@ async def _inlet(
     outlet_address: Address,
     channel_listener: Address,
 ) -> None:
-    async with Node.create() as node:
+    advice = {
+        ErrorCode.LINK_FAILED: no_node_advice(via, is_hub=forwarding_address is not None),
+        ErrorCode.TIMEOUT: f"Is the outlet running? {_whereabouts(forwarding_address)}",
+        ErrorCode.REFUSED: "If that is the outlet that you want, give its identifier with --expect; if not, somebody "
+        "else has its place",
+    }
+    async with Node.create() as node, AsyncExitStack() as stack:
         identity = None if no_channel else node.create_identity()
         observations = node.observe()
         session = InletSession(
@@ -92,13 +101,20 @@ async def _inlet(
             outlet=outlet_address,
             channel_listener=channel_listener,
         )
-        async with session:
-            peer = None if session.peer is None else str(session.peer)
-            sentence = f"{session.address} leads to the outlet behind {via}."
-            if peer is not None:
-                sentence += f"\nThe outlet is {peer}" + ("." if expect else "; nobody asked for it (see --expect).")
-            identifier = None if identity is None else str(identity.identifier)
-            output.ready("inlet", sentence, listen=session.address, via=via, peer=peer, identifier=identifier)
-            await asyncio.gather(
-                print_observations(observations, output, links=False), print_way(session.events(), output, via)
-            )
+        with advising(advice):
+            await stack.enter_async_context(session)
+        peer = None if session.peer is None else str(session.peer)
+        sentence = f"{session.address} leads to the outlet behind {via}."
+        if peer is not None:
+            sentence += f"\nThe outlet is {peer}" + ("." if expect else "; nobody asked for it (see --expect).")
+        identifier = None if identity is None else str(identity.identifier)
+        output.ready("inlet", sentence, listen=session.address, identifier=identifier, via=via, peer=peer)
+        await asyncio.gather(
+            print_observations(observations, output, links=False), print_way(session.events(), output, via)
+        )
+
+
+def _whereabouts(forwarding_address: Address | None) -> str:
+    if forwarding_address is None:
+        return "Is it a node with a secure channel listener?"
+    return f"Is {name(forwarding_address)} the forwarding address that it printed?"

@@ -1,7 +1,9 @@
 """The command ``ockam-ref``: every subcommand is imported only when it is used, so that ``--help`` stays quick."""
 
+import signal
+import sys
 from importlib import import_module
-from typing import Final
+from typing import Any, Final, NoReturn
 
 import click
 
@@ -16,6 +18,12 @@ COMMANDS: Final = {
 
 class LateGroup(click.Group):
     """A group that knows the names and one-line helps of its commands without importing them."""
+
+    def main(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401  # click's signature
+        """Run; until an event loop takes over, Ctrl-C and SIGTERM end the process with exit code 0."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _leave)
+        return super().main(*args, **options)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
         """Return the commands in the order in which a newcomer meets them."""
@@ -32,6 +40,10 @@ class LateGroup(click.Group):
         """Write the list of commands."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+def _leave(*_: object) -> NoReturn:
+    sys.exit(0)
 
 
 @click.command(cls=LateGroup, context_settings={"help_option_names": ["-h", "--help"]})

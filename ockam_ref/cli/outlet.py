@@ -1,6 +1,7 @@
 """``ockam-ref outlet``: make a TCP service reachable."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import click
 
@@ -8,8 +9,9 @@ from ockam_ref.asyncio import Node, OutletSession
 from ockam_ref.cli import parameters
 from ockam_ref.cli.events import name, print_observations, print_way
 from ockam_ref.cli.output import Output, warn
-from ockam_ref.cli.parameters import HOST_PORT, NO_CHANNEL_WARNING
-from ockam_ref.cli.running import run
+from ockam_ref.cli.parameters import HOST_PORT, NO_CHANNEL_WARNING, RELAY_NAME
+from ockam_ref.cli.running import advising, no_node_advice, run
+from ockam_ref.errors import ErrorCode
 from ockam_ref.identities.local import LocalIdentity
 from ockam_ref.wire.address import Address
 
@@ -17,11 +19,12 @@ from ockam_ref.wire.address import Address
 @click.command()
 @click.argument("target", type=HOST_PORT, metavar="TARGET")
 @click.option("--hub", type=HOST_PORT, help="Connect out to this hub and be reachable there.")
-@click.option("--relay", metavar="NAME", help="The name on the hub; without it a random one, kept over reconnects.")
+@click.option("--relay", type=RELAY_NAME, help="The name on the hub; without it a random one, kept over reconnects.")
 @click.option("--listen", type=HOST_PORT, help="Be reachable directly, without a hub (port 0: any).")
 @parameters.no_channel
 @parameters.outlet_address
 @parameters.channel_listener
+@parameters.static_forwarding_service
 @parameters.as_json
 def outlet(
     *,
@@ -32,6 +35,7 @@ def outlet(
     no_channel: bool,
     outlet_address: Address,
     channel_listener: Address,
+    static_forwarding_service: Address,
     as_json: bool,
 ) -> None:
     """Make the TCP service at TARGET (HOST:PORT) reachable, through a hub or at a listener of our own.
@@ -50,18 +54,21 @@ def outlet(
     output = Output(as_json=as_json)
     if hub is not None:
         run(
+            output,
             lambda: _through_hub(
                 output,
                 target=target,
                 hub=hub,
                 relay=relay,
+                relay_service=static_forwarding_service,
                 no_channel=no_channel,
                 outlet_address=outlet_address,
                 channel_listener=channel_listener,
-            )
+            ),
         )
     elif listen is not None:
         run(
+            output,
             lambda: _listening(
                 output,
                 target=target,
@@ -69,7 +76,7 @@ def outlet(
                 no_channel=no_channel,
                 outlet_address=outlet_address,
                 channel_listener=channel_listener,
-            )
+            ),
         )
 
 
@@ -79,11 +86,17 @@ async def _through_hub(
     target: str,
     hub: str,
     relay: str | None,
+    relay_service: Address,
     no_channel: bool,
     outlet_address: Address,
     channel_listener: Address,
 ) -> None:
-    async with Node.create() as node:
+    advice = {
+        ErrorCode.LINK_FAILED: no_node_advice(hub, is_hub=True),
+        ErrorCode.TIMEOUT: "Is it a hub that listens there?",
+        ErrorCode.REFUSED: "Is it a hub that listens there?",
+    }
+    async with Node.create() as node, AsyncExitStack() as stack:
         identity = None if no_channel else node.create_identity()
         observations = node.observe()
         session = OutletSession(
@@ -92,16 +105,18 @@ async def _through_hub(
             hub=hub,
             identity=identity,
             relay=relay,
+            relay_service=relay_service,
             outlet=outlet_address,
             channel_listener=channel_listener,
         )
-        async with session:
-            where = name(session.forwarding_address)
-            sentence = f"{target} can be reached through {hub}.\nForwarding address: {where}"
-            _ready(output, sentence, identity, hub=hub, forwarding_address=where, target=target)
-            await asyncio.gather(
-                print_observations(observations, output, links=False), print_way(session.events(), output, hub)
-            )
+        with advising(advice):
+            await stack.enter_async_context(session)
+        where = name(session.forwarding_address)
+        sentence = f"{target} can be reached through {hub}.\nForwarding address: {where}"
+        _ready(output, sentence, identity, forwarding_address=where, target=target, hub=hub)
+        await asyncio.gather(
+            print_observations(observations, output, links=False), print_way(session.events(), output, hub)
+        )
 
 
 async def _listening(
@@ -128,8 +143,25 @@ async def _listening(
         await print_observations(observations, output, links=True)
 
 
-def _ready(output: Output, sentence: str, identity: LocalIdentity | None, **fields: object) -> None:
+def _ready(
+    output: Output,
+    sentence: str,
+    identity: LocalIdentity | None,
+    *,
+    target: str,
+    listen: str | None = None,
+    forwarding_address: str | None = None,
+    hub: str | None = None,
+) -> None:
     identifier = None if identity is None else str(identity.identifier)
     if identifier is not None:
         sentence += f"\nIdentifier:         {identifier}"
-    output.ready("outlet", sentence, identifier=identifier, **fields)
+    output.ready(
+        "outlet",
+        sentence,
+        listen=listen,
+        forwarding_address=forwarding_address,
+        identifier=identifier,
+        target=target,
+        hub=hub,
+    )

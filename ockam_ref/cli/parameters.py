@@ -6,6 +6,7 @@ import click
 
 from ockam_ref.errors import DecodeError, OckamError
 from ockam_ref.identities.identifier import Identifier, parse_identifier
+from ockam_ref.relays.service import MAX_NAME_BYTES, REGISTER, is_relay_name
 from ockam_ref.wire.address import Address, parse_address
 from ockam_transports.host_port import parse_host_port
 
@@ -59,9 +60,22 @@ class AddressType(click.ParamType[Address]):
             self.fail(str(error), param, ctx)
 
 
+class RelayNameType(click.ParamType[str]):
+    """The name of a node on a hub."""
+
+    name = "NAME"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what no hub takes."""
+        if not is_relay_name(value) or value == REGISTER:
+            self.fail(f"a name has 1 to {MAX_NAME_BYTES} bytes, no '#', and is not '{REGISTER}'", param, ctx)
+        return value
+
+
 HOST_PORT: Final = HostPortType()
 IDENTIFIER: Final = IdentifierType()
 ADDRESS: Final = AddressType()
+RELAY_NAME: Final = RelayNameType()
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 outlet_address = click.option(
@@ -73,6 +87,13 @@ channel_listener = click.option(
     default="api",
     show_default=True,
     help="The secure channel listener's worker address.",
+)
+static_forwarding_service = click.option(
+    "--static-forwarding-service",
+    type=ADDRESS,
+    default="static_forwarding_service",
+    show_default=True,
+    help="The worker address at which nodes register a name with the hub.",
 )
 no_channel = click.option(
     "--no-channel", is_flag=True, help="No secure channel: nothing is encrypted, nobody is authenticated."

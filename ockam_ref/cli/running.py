@@ -2,50 +2,90 @@
 
 import asyncio
 import os
+import re
 import signal
-import sys
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, NoReturn, TypeVar
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
 
 import click
 
 from ockam_ref.cli.allocator import keep_freed_buffers
-from ockam_ref.errors import OckamError
-
-T = TypeVar("T")
-
-EXIT_FAILED: Final = 1
-"""The command understood what to do and could not: a hub that cannot be reached, a port that is taken."""
+from ockam_ref.cli.output import Output, fail
+from ockam_ref.errors import ErrorCode, OckamError
 
 LOOP_VARIABLE: Final = "OCKAM_REF_LOOP"
 """``asyncio``, ``uvloop``, or nothing: uvloop where it is installed."""
 
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_OWN_HOP: Final = re.compile(r"0#[0-9a-f]{32} => ")
+_LOCAL_HOP: Final = re.compile(r"\b0#")
 
-def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+
+def run(output: Output, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run an asynchronous command until it ends, or until Ctrl-C or SIGTERM ask it to; those end with exit code 0."""
     keep_freed_buffers()
+    _fill_standard_descriptors()
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_until_signalled(main))
     except OckamError as error:
-        fail(str(error))
+        fail(_for_people(str(error)))
+    finally:
+        for number in _SIGNALS:  # the end is near, and the loop's handlers are gone
+            signal.signal(number, signal.SIG_IGN)
+        output.close()
 
 
-def fail(sentence: str) -> NoReturn:
-    """End the command with a sentence that says what to do, and exit code 1."""
-    click.echo(f"ockam-ref: {sentence}", err=True)
-    sys.exit(EXIT_FAILED)
+def _fill_standard_descriptors() -> None:
+    """Give a process that was started without one of its standard streams something in its place.
+
+    A socket could get the number of that stream otherwise; uvloop aborts the process when one does.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+
+
+@contextmanager
+def advising(advice: Mapping[ErrorCode, str]) -> Iterator[None]:
+    """Add what to do to an error that only says what went wrong."""
+    try:
+        yield
+    except OckamError as error:
+        if error.code not in advice or str(error).startswith("cannot listen"):  # that one says it itself
+            raise
+        raise OckamError(error.code, f"{error}. {advice[error.code]}") from None
+
+
+def no_node_advice(address: str, *, is_hub: bool) -> str:
+    """Return what to do when nobody listens at the address of a hub or node."""
+    if is_hub:
+        return f"Start a hub there with 'ockam-ref hub --listen {address}', or correct --hub"
+    return "Start the outlet there with --listen, or correct --node"
+
+
+def _for_people(text: str) -> str:
+    """Leave out of the routes in a text what only this node knows: the names it gave to its own hops."""
+    return _LOCAL_HOP.sub("", _OWN_HOP.sub("", text))
 
 
 async def _until_signalled(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     loop = asyncio.get_running_loop()
+    signalled = asyncio.Event()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, signalled.set)
     task = asyncio.ensure_future(main())
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, task.cancel)
-    try:
-        await task
-    except asyncio.CancelledError:
-        return
+    waiting = asyncio.ensure_future(signalled.wait())
+    await asyncio.wait((task, waiting), return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if task.done():
+        task.result()
+    else:
+        task.cancel()
+        await asyncio.wait((task,))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

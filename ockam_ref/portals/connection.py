@@ -69,6 +69,14 @@ END_OF_STREAM: Final = payload_head(0)
 NO_COUNTER: Final = 65535
 """The peer's counter starts before 0."""
 
+BROKEN_OFF: Final = 65534
+"""A counter that is never due.  In front of Disconnect it says that the stream was cut: Disconnect alone means that it
+ended, and every peer closes the connection at a wrong counter."""
+
+NOTHING: Final[tuple[bytes, ...]] = ()
+CLOSED: Final = (DISCONNECT,)
+BROKE: Final = (encode_portal_message(Payload(b"", BROKEN_OFF)), DISCONNECT)
+
 
 class Side(StrEnum):
     """Which end of the portal a connection is."""
@@ -96,6 +104,9 @@ class Connection:
 class Running:
     """Bytes flow.  ``sent`` counts bytes to the local socket, ``received`` bytes from it.
 
+    An inlet that ``owes_announcement`` has yet to answer the outlet's announcement of credit; the answer goes with the
+    first bytes in either direction, so that it costs no journey of its own.
+
     ``gaps`` is how many packets its channel had out of order when the connection began, ``None`` before the other end
     was heard: one more, and bytes of this stream may be missing.
     """
@@ -111,6 +122,7 @@ class Running:
     local_finished: bool = False
     remote_finished: bool = False
     heard_at: float = 0.0
+    owes_announcement: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +139,12 @@ TRANSITIONS: Final = (
     Transition("Running", "LinkFinished", "Running", "end of stream is sent, or an inlet lingers"),
     Transition("Running", "both directions finished", "Ended", "the socket is closed"),
     Transition("Running", "Disconnect", "Ended", "earlier bytes are written, nothing is sent back"),
-    Transition("Running", "LinkClosed, wrong counter, linger over, StopRequested", "Ended", "Disconnect is sent"),
-    Transition("Running", "message after a gap of the channel", "Ended", "none of it is written, Disconnect is sent"),
+    Transition("Running", "linger over", "Ended", "Disconnect is sent"),
+    Transition("Running", "LinkClosed, StopRequested", "Ended", "the other end is told that the stream was cut"),
+    Transition("Running", "message after a gap, wrong counter", "Ended", "cut: none of it is written, the socket reset"),
+    Transition("Running", "Payload of an end that broke off", "Ended", "the socket is reset, nothing is sent back"),
     Transition("Running", "Pong, though there is no handshake", "Ended", "at an inlet: the modes differ"),
-    Transition("Running", "AddressGone of the first hop", "Ended", "the socket is closed"),
+    Transition("Running", "AddressGone of the first hop", "Ended", "the socket is reset"),
     Transition("Ended", "any", "Ended", "ignored"),
 )
 
@@ -155,13 +169,13 @@ def receive(state: Running, event: WorkerEvent) -> tuple[RunningState, Effects]:
         case LinkFinished(_, now):
             return _finish(state, now)
         case LinkClosed(_, reason):
-            return end(state, reason, tell=True, close=False)
+            return end(state, reason, tell=BROKE, close=False)
         case AddressGone(address) if address == state.remote_route[0]:
-            return end(state, "the way to the other end is gone", tell=False, close=True)
+            return end(state, "the way to the other end is gone", tell=NOTHING, close=True, broken=True)
         case TimerFired("linger", now) if state.local_finished and not state.credit.agreed:
             return _linger(state, now)
         case StopRequested(reason):
-            return end(state, reason, tell=True, close=True, stop=False)
+            return end(state, reason, tell=BROKE, close=True, stop=False, broken=True)
         case _:
             return state, ()
 
@@ -193,6 +207,8 @@ def _read(state: Running, data: bytes | memoryview) -> tuple[Running, Effects]:
     else:
         pieces = (data[start : start + MAX_PAYLOAD_BYTES] for start in range(0, length, MAX_PAYLOAD_BYTES))
         effects = [say(connection, route, b"".join((payload_head(len(piece)), piece))) for piece in pieces]
+    if state.owes_announcement:
+        effects.append(say(connection, route, PONG))
     step = credit_sent(state.credit, length)
     if step.mark:
         effects.append(say(connection, route, PING))
@@ -209,14 +225,15 @@ def _take(state: Running, source: Address, message: LocalMessage, now: Now) -> t
     gaps = find_gaps(message.local_info)
     if gaps != state.gaps:
         if state.gaps is not None:
-            tell = content is not Signal.DISCONNECT
-            return end(state, "the channel lost or reordered messages on their way", tell=tell, close=True)
+            reason = "the channel lost or reordered messages on their way"
+            tell = NOTHING if content is Signal.DISCONNECT else BROKE
+            return end(state, reason, tell=tell, close=True, broken=True)
         state = replace(state, gaps=gaps)
     match content:
         case Payload(data, counter):
             return _write(state, data, counter, now)
         case Signal.DISCONNECT:
-            return end(state, "the other end closed the connection", tell=False, close=True)
+            return end(state, "the other end closed the connection", tell=NOTHING, close=True)
         case Signal.PONG:
             return _answered(state) if connection.handshake else _refuse_handshake(state, message.return_route)
         case Signal.PING:
@@ -232,30 +249,38 @@ def _refuse_handshake(state: Running, return_route: Route) -> tuple[RunningState
     if state.connection.side is Side.OUTLET or not return_route:
         return state, ()
     reason = "the outlet shakes hands and this inlet does not: both must use the same mode"
-    return end(replace(state, remote_route=return_route), reason, tell=True, close=True)
+    return end(replace(state, remote_route=return_route), reason, tell=CLOSED, close=True)
 
 
 def _write(state: Running, data: bytes | memoryview, counter: int | None, now: Now) -> tuple[RunningState, Effects]:
     if counter is not None:
         expected = 0 if state.last_counter == NO_COUNTER else state.last_counter + 1
         if counter != expected:
-            return end(state, f"packet {counter} came where {expected} was due", tell=True, close=True)
+            if counter == BROKEN_OFF and not data:
+                return end(state, "the other end broke off", tell=NOTHING, close=True, broken=True)
+            return end(state, f"packet {counter} came, not {expected}", tell=BROKE, close=True, broken=True)
         state = replace(state, last_counter=counter)
     if state.remote_finished:
         return state, ()
     if data:
-        state = _moved(state, state.credit, state.sent + len(data), state.received, now.monotonic)
-        return state, (SendBytes(state.connection.link, (data,)),)
+        written = SendBytes(state.connection.link, (data,))
+        moved = _moved(state, state.credit, state.sent + len(data), state.received, now.monotonic)
+        if state.owes_announcement:
+            return moved, (written, say(state.connection, state.remote_route, PONG))
+        return moved, (written,)
     if not state.credit.agreed:
         return state, ()
     state = replace(state, remote_finished=True)
     if state.local_finished:
-        return end(state, "both sides have finished", tell=False, close=True)
+        return end(state, "both sides have finished", tell=NOTHING, close=True)
     return state, (FinishSending(state.connection.link),)
 
 
 def _moved(state: Running, credit: Credit, sent: int, received: int, heard_at: float) -> Running:
-    """``replace`` costs four times as much, and this runs once for every Payload."""
+    """Return the state after a Payload; whatever was owed went with it.
+
+    ``replace`` costs four times as much, and this runs for every Payload.
+    """
     return Running(
         state.connection,
         state.remote_route,
@@ -276,9 +301,11 @@ def _answered(state: Running) -> tuple[Running, Effects]:
     step = credit_answered(before)
     effects: list[Effect] = []
     if step.credit.agreed and not before.agreed and connection.side is Side.INLET:
-        effects.append(say(connection, state.remote_route, PONG))
         if state.local_finished:  # the client was quicker than the announcement: no need to linger
-            effects.extend((say(connection, state.remote_route, END_OF_STREAM), CancelTimer("linger")))
+            announcement = say(connection, state.remote_route, PONG)
+            last = say(connection, state.remote_route, END_OF_STREAM)
+            return replace(state, credit=step.credit), (announcement, last, CancelTimer("linger"))
+        return replace(state, credit=step.credit, owes_announcement=True), ()
     if step.resume and not state.local_finished:
         effects.append(StartReading(connection.link))
     return replace(state, credit=step.credit), tuple(effects)
@@ -287,33 +314,49 @@ def _answered(state: Running) -> tuple[Running, Effects]:
 def _finish(state: Running, now: Now) -> tuple[RunningState, Effects]:
     connection = state.connection
     if state.credit.agreed:
-        state = replace(state, local_finished=True)
-        last = say(connection, state.remote_route, END_OF_STREAM)
+        last: tuple[Forward, ...] = (say(connection, state.remote_route, END_OF_STREAM),)
+        if state.owes_announcement:
+            last = (say(connection, state.remote_route, PONG), *last)
+        state = replace(state, local_finished=True, owes_announcement=False)
         if not state.remote_finished:
-            return state, (last,)
-        ended, effects = end(state, "both sides have finished", tell=False, close=True)
-        return ended, (last, *effects)
+            return state, last
+        ended, effects = end(state, "both sides have finished", tell=NOTHING, close=True)
+        return ended, (*last, *effects)
     if connection.side is Side.INLET:
         lingering = replace(state, local_finished=True, heard_at=now.monotonic)
         return lingering, (SetTimer("linger", now.monotonic + HALF_CLOSE_LINGER_S),)
-    return end(state, "the target closed the connection", tell=True, close=True)
+    return end(state, "the target closed the connection", tell=CLOSED, close=True)
 
 
 def _linger(state: Running, now: Now) -> tuple[RunningState, Effects]:
     silent_until = state.heard_at + HALF_CLOSE_LINGER_S
     if now.monotonic < silent_until:
         return state, (SetTimer("linger", silent_until),)
-    return end(state, "the client closed the connection", tell=True, close=True)
+    return end(state, "the client closed the connection", tell=CLOSED, close=True)
 
 
-def end(state: Running, reason: str, *, tell: bool, close: bool, stop: bool = True) -> tuple[Ended, Effects]:
-    """End the connection: Disconnect to the other end if it does not know, the socket closed after its last bytes."""
+def end(
+    state: Running, reason: str, *, tell: tuple[bytes, ...], close: bool, stop: bool = True, broken: bool = False
+) -> tuple[Ended, Effects]:
+    """End the connection: ``tell`` the other end, if it does not know; close the socket after its last bytes.
+
+    ``broken`` says that bytes may be missing, which the local socket's other side must be able to see.
+    """
     connection = state.connection
-    effects: list[Effect] = []
-    if tell:
-        effects.append(say(connection, state.remote_route, DISCONNECT))
+    if tell is BROKE and not connection.handshake:
+        tell = BROKE[:1]  # with what follows, the peer's outlet would begin another connection
+    effects: list[Effect] = [say(connection, state.remote_route, payload) for payload in tell]
     effects.extend(
-        ending(connection, reason, close=close, stop=stop, sent=state.sent, received=state.received, opened=True)
+        ending(
+            connection,
+            reason,
+            close=close,
+            stop=stop,
+            broken=broken,
+            sent=state.sent,
+            received=state.received,
+            opened=True,
+        )
     )
     return Ended(), tuple(effects)
 
@@ -324,6 +367,7 @@ def ending(
     *,
     close: bool,
     stop: bool = True,
+    broken: bool = False,
     sent: int = 0,
     received: int = 0,
     opened: bool = False,
@@ -334,7 +378,7 @@ def ending(
         connection.remote, connection.portal, connection.side, reason, sent, received, opened, answered
     )
     return (
-        *((CloseLink(connection.link, reason),) if close else ()),
+        *((CloseLink(connection.link, reason, broken),) if close else ()),
         Report(closed),
         *((StopWorker(connection.remote, reason),) if stop else ()),
     )

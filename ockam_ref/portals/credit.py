@@ -3,7 +3,7 @@
 The peer ignores Ping and Pong on a running connection, so they are free to mean this between our own ends:
 
 * a Pong that answers no Ping announces "I answer marks"; an outlet sends one right after the Pong of the opening, an
-  inlet answers the first such Pong with one of its own;
+  inlet answers it with one of its own, together with the first bytes in either direction;
 * once the other side has announced itself, a Ping after every ``MARK_EVERY_BYTES`` marks a place in the stream; the
   receiver answers with a Pong when everything before the mark has left its process towards the socket;
 * a sender has at most ``WINDOW_BYTES`` that are not answered for, then it stops to read from its socket.

@@ -34,6 +34,7 @@ from ockam_ref.events import (
 from ockam_ref.machine import FlowControlId, Fresh, Machine, Mailbox, Needs, Now, Transition, Worker
 from ockam_ref.portals import connection as running
 from ockam_ref.portals.connection import (
+    BROKE,
     DISCONNECT,
     PONG,
     Connection,
@@ -266,8 +267,8 @@ def _wait(state: Connecting, event: MessageReceived) -> tuple[OutletConnectionSt
         size = sum(len(each.message.payload) for each in waiting)
         if len(waiting) <= MAX_WAITING_MESSAGES and size <= MAX_WAITING_BYTES:
             return replace(state, waiting=waiting), ()
-        said = say(connection, state.remote_route, DISCONNECT)
-        return Ended(), (said, *ending(connection, "too much came before the target was reached", close=True))
+        said = tuple(say(connection, state.remote_route, payload) for payload in BROKE)
+        return Ended(), (*said, *ending(connection, "too much came before the target was reached", close=True))
     match read_portal_message(connection, event.source, event.message):
         case Signal.DISCONNECT:
             return Ended(), ending(connection, "the client hung up before the target was reached", close=True)

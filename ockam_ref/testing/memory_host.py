@@ -51,10 +51,14 @@ FrameTamper = Callable[[str, str, bytes], Iterable[bytes]]
 
 @dataclass
 class Socket:
-    """One end of a portal's byte stream, as the application would hold it; ``open`` until either side closed it."""
+    """One end of a portal's byte stream, as the application would hold it; ``open`` until either side closed it.
+
+    ``broken`` when the node closed it with a reset.
+    """
 
     received: bytearray = field(default_factory=bytearray)
     open: bool = True
+    broken: bool = False
     finished: bool = False
     reading: bool = False
     stalled: bool = False
@@ -184,8 +188,8 @@ class MemoryHost:
                     self.sockets[link].finished = True
                 case ReportDrained(link):
                     self.sockets[link].drain_wanted = True
-                case CloseLink(link):
-                    self._close(link)
+                case CloseLink(link, _, broken):
+                    self._close(link, broken=broken)
                 case ArmTimer(worker, name, at):
                     self.timers[worker, name] = at
                 case DisarmTimer(worker, name):
@@ -206,9 +210,10 @@ class MemoryHost:
                 self.network.bytes_seen.append((self.name, host.name, tampered))
                 host.queue.append(BytesReceived(other, tampered, self.network.now))
 
-    def _close(self, link: LinkId) -> None:
+    def _close(self, link: LinkId, *, broken: bool) -> None:
         if link in self.sockets:
             self.sockets[link].open = False
+            self.sockets[link].broken = broken
         elif link in self.peers:
             host, other = self.peers.pop(link)
             if host.peers.pop(other, None) is not None:

@@ -30,6 +30,8 @@ def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, None]],
             loop.set_exception_handler(lambda _, context: problems.append(context))
             async with asyncio.timeout(LIMIT_S):
                 await coroutine
+            for _ in range(20):  # what a test has closed needs a few turns of the loop to be gone
+                await asyncio.sleep(0)
             left = asyncio.all_tasks() - {asyncio.current_task()}
             assert not left, f"tasks are left: {left}"
 
@@ -168,8 +170,9 @@ class Portal:
         enter = self._stack.enter_async_context
         self.outlet_node, self.inlet_node = await enter(Node.create()), await enter(Node.create())
         flow: Any
+        self.entrance: Any = None
         if way in ("plain", "channel"):
-            flow = await self.outlet_node.tcp_listen("127.0.0.1:0")
+            flow = self.entrance = await self.outlet_node.tcp_listen("127.0.0.1:0")
             hop = await self.inlet_node.tcp_connect(flow.address)
             hops: tuple[Any, ...] = (hop,)
         else:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ockam_ref.asyncio import Node, Routed
+from ockam_ref.asyncio import Node, Routed, Worker
 from ockam_ref.asyncio.workers import MAILBOX_MESSAGES
 from ockam_ref.portals.credit import WINDOW_BYTES
 from ockam_transports.base import HIGH_WATER_BYTES
@@ -50,6 +50,7 @@ async def until_still(measure: Callable[[], int]) -> int:
     return before
 
 
+@pytest.mark.spec("HOST-10", "HOST-14")
 @pytest.mark.parametrize("way", ["plain", "relay-channel"])
 def test_a_target_that_stops_reading_holds_up_the_client(run: Run, way: str) -> None:
     total = 64 * MIB
@@ -86,6 +87,7 @@ def test_a_target_that_stops_reading_holds_up_the_client(run: Run, way: str) -> 
     run(main())
 
 
+@pytest.mark.spec("HOST-10", "HOST-14")
 def test_a_client_that_stops_reading_holds_up_the_target(run: Run) -> None:
     total = 64 * MIB
 
@@ -109,6 +111,7 @@ def test_a_client_that_stops_reading_holds_up_the_target(run: Run) -> None:
     run(main())
 
 
+@pytest.mark.spec("HOST-14")
 @pytest.mark.parametrize("way", ["plain", "channel", "relay-channel"])
 def test_a_stalled_target_leaves_its_neighbours_alone(run: Run, way: str) -> None:
     async def main() -> None:
@@ -144,6 +147,7 @@ def test_a_stalled_target_leaves_its_neighbours_alone(run: Run, way: str) -> Non
     run(main())
 
 
+@pytest.mark.spec("HOST-13")
 def test_a_slow_worker_holds_up_who_sends_to_it(run: Run) -> None:
     async def main() -> None:
         async with Node.create() as alice, Node.create() as bob:
@@ -180,6 +184,7 @@ def test_a_slow_worker_holds_up_who_sends_to_it(run: Run) -> None:
     run(main())
 
 
+@pytest.mark.spec("HOST-11")
 def test_a_slow_worker_leaves_other_connections_alone(run: Run) -> None:
     async def main() -> None:
         async with Node.create() as alice, Node.create() as bob:
@@ -205,6 +210,36 @@ def test_a_slow_worker_leaves_other_connections_alone(run: Run) -> None:
     run(main())
 
 
+def test_a_worker_that_ends_frees_who_waits_for_it(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    gate = asyncio.Event()
+
+    class Broken(Worker):
+        async def initialize(self, node: Node) -> None:
+            del node
+            await gate.wait()
+            raise RuntimeError("as asked")
+
+    async def main() -> None:
+        async with Node.create() as alice, Node.create() as bob:
+            gate.clear()
+            listener = await bob.tcp_listen("127.0.0.1:0")
+            connection = await alice.tcp_connect(listener.address)
+            await bob.start_worker("broken", Broken(), consumer_of=(listener,))
+            await bob.start_echo(consumer_of=(listener,))
+            for _ in range(2 * MAILBOX_MESSAGES):
+                await alice.send((connection, "broken"), None)
+            other = await alice.tcp_connect(listener.address)
+            assert (await alice.send_and_receive((other, "echo"), "x")).body(str) == "x"
+            late = asyncio.ensure_future(alice.send_and_receive((connection, "echo"), "y"))
+            assert (await alice.send_and_receive((other, "echo"), "x")).body(str) == "x"
+            assert not late.done()
+            gate.set()
+            assert (await late).body(str) == "y"
+
+    run(main())
+    assert "failed to initialize" in caplog.text
+
+
 def test_a_worker_may_write_to_itself(run: Run) -> None:
     async def main() -> None:
         async with Node.create() as node:
@@ -225,6 +260,7 @@ def test_a_worker_may_write_to_itself(run: Run) -> None:
     run(main())
 
 
+@pytest.mark.spec("HOST-13")
 def test_a_local_sender_waits_for_a_full_mailbox(run: Run) -> None:
     async def main() -> None:
         async with Node.create() as node:

@@ -187,6 +187,7 @@ def test_forward_can_stay_in_the_way_back(run: Run) -> None:
 # ---- workers
 
 
+@pytest.mark.spec("HOST-15")
 def test_a_worker_handles_one_message_after_the_other(run: Run) -> None:
     async def main() -> None:
         async with Pair() as pair:
@@ -213,6 +214,7 @@ def test_a_worker_handles_one_message_after_the_other(run: Run) -> None:
     run(main())
 
 
+@pytest.mark.spec("HOST-15")
 def test_a_handler_that_raises_is_logged_and_goes_on(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         async with Pair() as pair:
@@ -328,6 +330,7 @@ def test_a_reply_needs_a_way_back(run: Run, caplog: pytest.LogCaptureFixture) ->
 # ---- refusals
 
 
+@pytest.mark.spec("HOST-17", "HOST-18")
 def test_a_worker_that_is_nobodys_consumer_is_silent(run: Run) -> None:
     async def main() -> None:
         async with Pair() as pair:
@@ -343,6 +346,7 @@ def test_a_worker_that_is_nobodys_consumer_is_silent(run: Run) -> None:
     run(main())
 
 
+@pytest.mark.spec("HOST-17", "HOST-18")
 def test_silence_is_explained_by_our_own_drops(run: Run) -> None:
     async def main() -> None:
         async with Node.create() as node:
@@ -444,6 +448,7 @@ def test_a_message_for_the_root_mailbox_is_a_recorded_drop(run: Run) -> None:
     run(main())
 
 
+@pytest.mark.spec("HOST-16")
 def test_only_the_first_reply_counts(run: Run) -> None:
     async def main() -> None:
         async with Node.create() as node:
@@ -458,14 +463,17 @@ def test_only_the_first_reply_counts(run: Run) -> None:
     run(main())
 
 
+@pytest.mark.spec("HOST-16")
 def test_many_requests_at_once(run: Run) -> None:
     async def main() -> None:
         async with Pair() as pair:
             await pair.bob.start_worker("echoer", echoer, consumer_of=(pair.listener,))
             route = (pair.connection, "echoer")
+            before = pair.alice._driver.core.addresses()
             replies = await asyncio.gather(*(pair.alice.send_and_receive(route, str(number)) for number in range(500)))
             assert [reply.body(str) for reply in replies] == [str(number) for number in range(500)]
             assert pair.alice._driver.receivers == {}
+            assert pair.alice._driver.core.addresses() == before
 
     run(main())
 

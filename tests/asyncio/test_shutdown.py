@@ -25,6 +25,7 @@ def open_descriptors() -> int:
     return len(list(DESCRIPTORS.iterdir()))
 
 
+@pytest.mark.spec("HOST-19")
 def test_an_exit_is_quick_with_everything_open(run: Run) -> None:
     async def main() -> None:
         async with serving(serve_sink) as target, portal() as it:
@@ -52,20 +53,22 @@ def test_an_exit_is_quick_with_everything_open(run: Run) -> None:
     run(main())
 
 
-def test_the_other_side_sees_an_end_and_no_reset(run: Run) -> None:
+def test_both_sides_of_an_open_portal_see_that_it_was_cut(run: Run) -> None:
     async def main() -> None:
         async with serving(serve_echo) as target, portal() as it:
             reader, writer = await connect(await it.open(target.address, "channel"))
             writer.write(b"x" * 100_000)
             await reader.readexactly(100_000)
             await it.inlet_node.close()
-            assert await reader.read(-1) == b""
+            with pytest.raises(ConnectionResetError):
+                await reader.read(-1)
             writer.close()
-            await target.until(lambda: target.ends == ["finished"])
+            await target.until(lambda: target.ends == ["ConnectionResetError"])
 
     run(main())
 
 
+@pytest.mark.spec("HOST-19")
 @pytest.mark.skipif(not DESCRIPTORS.is_dir(), reason="needs /proc to count descriptors")
 def test_no_descriptor_is_left(run: Run) -> None:
     async def once() -> None:
@@ -95,6 +98,7 @@ def test_no_descriptor_is_left(run: Run) -> None:
     run(main())
 
 
+@pytest.mark.spec("HOST-19")
 def test_closing_twice_and_closing_parts_after_the_node(run: Run) -> None:
     async def main() -> None:
         node = Node.create()
@@ -110,6 +114,38 @@ def test_closing_twice_and_closing_parts_after_the_node(run: Run) -> None:
         assert node._driver._links == {}
         assert node._driver._timers == {}
         assert node._driver.core.addresses() == []
+
+    run(main())
+
+
+def test_closing_while_a_listener_opens(run: Run) -> None:
+    async def main() -> None:
+        node = Node.create()
+        opening = asyncio.ensure_future(node.tcp_listen("localhost:0"))
+        await asyncio.sleep(0)
+        await node.close()
+        with pytest.raises(OckamError, match="the node has stopped"):
+            await opening
+        assert not node._driver._listeners
+
+    run(main())
+
+
+def test_a_worker_may_close_its_own_node(run: Run) -> None:
+    async def main() -> None:
+        node = Node.create()
+        done = asyncio.Event()
+
+        async def last(_: Routed) -> None:
+            await node.close()
+            done.set()
+
+        handle = await node.start_worker("last", last)
+        await node.start_worker("other", _ignore)
+        await node.send("last", None)
+        await done.wait()
+        assert node._driver.core.addresses() == []
+        await handle.close()
 
     run(main())
 

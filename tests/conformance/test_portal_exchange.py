@@ -8,7 +8,16 @@ from collections import deque
 import pytest
 
 from ockam_ref.effects import CloseLink, HostEffects, OpenLink, SendBytes, StartReading
-from ockam_ref.events import BytesReceived, LinkAccepted, LinkFinished, LinkOpened, MessageReceived, WorkerEvent
+from ockam_ref.events import (
+    BytesReceived,
+    LinkAccepted,
+    LinkClosed,
+    LinkFinished,
+    LinkOpened,
+    MessageReceived,
+    TimerFired,
+    WorkerEvent,
+)
 from ockam_ref.links.tcp_link import TcpLink
 from ockam_ref.links.tcp_listener import TcpListener
 from ockam_ref.machine import AnyMachine, LinkId, Machine, Now
@@ -142,6 +151,35 @@ def traced(machine: AnyMachine, seen: list[Seen]) -> AnyMachine:
     return Machine(machine.name, machine.start, receive, machine.needs)  # type: ignore[arg-type]
 
 
+@pytest.mark.spec("PT-13", "PT-19", "PT-39")
+@pytest.mark.parametrize("side", ["inlet", "outlet"])
+def test_a_stream_that_was_cut(side: str) -> None:
+    """In the peer's bytes: an empty Payload with a counter that is not due, which ends a connection of the peer."""
+    entropy = Entropy()
+    node = Node(entropy=entropy)
+    link, client = node.new_link(), node.new_link()
+    if side == "inlet":
+        at, _ = node.start(TcpLink(link), NOW)
+        inlet, _ = node.start(Inlet((at, OUTLET)), NOW)
+        entropy.next.append(I_VALUE)
+        node.receive(LinkAccepted(client, inlet, NOW))
+        node.receive(BytesReceived(link, b"\x01" + frame("pong"), NOW))
+        effects = node.receive(LinkClosed(client, "reset", NOW))
+        route = f"838182005820{B1}8182005820{A1}"
+    else:
+        listener, _ = node.start(TcpListener("TCP"), NOW)
+        node.start(Outlet(OUTLET, "target:80", ("TCP",)), NOW)
+        node.receive(LinkAccepted(link, listener, NOW))
+        entropy.next.append(O_VALUE)
+        effects = node.receive(BytesReceived(link, b"\x01" + frame("ping"), NOW))
+        (wanted,) = (one for one in effects if isinstance(one, OpenLink))
+        node.receive(LinkOpened(wanted.link, NOW))
+        effects = node.receive(LinkClosed(wanted.link, "reset", NOW))
+        route = f"838182005820{A1}8182005820{B1}"
+    bodies = [b"\x84" + bytes.fromhex(route)[1:] + bytes.fromhex(end) + b"\x62{}" for end in ("45030001feff", "4102")]
+    assert sent(effects, link) == b"".join(len(body).to_bytes(4, "big") + body for body in bodies)
+
+
 REQUEST_HEX = "0312474554202f20485454502f312e300d0a0d0a"
 ANSWER_HEX = "0328485454502f312e3020323030204f4b0d0a436f6e74656e742d4c656e6774683a20320d0a0d0a6f6b"
 
@@ -167,8 +205,8 @@ def test_everything_on_one_node() -> None:
         ((OUTLET,), (AT_I,), "00"),
         ((AT_I,), (AT_O,), "01"),
         ((AT_I,), (AT_O,), "01"),  # the outlet announces credit
-        ((AT_O,), (AT_I,), "01"),  # so does the inlet
         ((AT_O,), (AT_I,), REQUEST_HEX),
+        ((AT_O,), (AT_I,), "01"),  # so does the inlet
         ((AT_I,), (AT_O,), ANSWER_HEX),
         ((AT_I,), (AT_O,), "0300"),  # half-close, where a peer would say Disconnect
         ((AT_O,), (AT_I,), "0300"),
@@ -190,7 +228,8 @@ def test_without_handshake_on_one_node() -> None:
     node.receive(BytesReceived(client, b"hello", NOW))
     assert sent(node.receive(LinkOpened(wanted.link, NOW)), wanted.link) == b"hello"
     assert sent(node.receive(BytesReceived(wanted.link, b"HELLO", NOW)), client) == b"HELLO"
-    node.stop(AT_I, NOW)
+    node.receive(LinkFinished(client, NOW))
+    node.tell(AT_I, TimerFired("linger", Now(2.0, 1_700_000_002)))
     rows = [row for row in seen if row[0] in ((OUTLET,), (AT_I,))]
     assert rows == [
         ((OUTLET,), (AT_I,), "00"),

@@ -55,6 +55,7 @@ from tests.unit.channels.ends import (
 from tests.unit.portals.ends import (
     AT_I,
     AT_O,
+    BROKEN_OFF,
     CLIENT,
     INLET,
     OUTLET,
@@ -186,7 +187,7 @@ state_table(
 # ---- portals
 
 IDENTITIES = ((channel_local_info(ALICE.identifier.value),), with_one_more_gap((channel_local_info(bytes(32)),)))
-COUNTED = (payload(b"x", 0), payload(b"x", 1), payload(b"x", 65535))
+COUNTED = (payload(b"x", 0), payload(b"x", 1), payload(b"x", 65535), BROKEN_OFF)
 
 
 def marked(state: Running) -> Running:
@@ -250,6 +251,7 @@ state_table(
         "running in a channel": lambda: (
             running_inlet(peer=ALICE.identifier.value, info=(channel_local_info(ALICE.identifier.value),)).state
         ),
+        "owes the announcement": lambda: running_inlet(owes_announcement=True).state,
         "agreed and full": lambda: marked(running_inlet(agreed=True).state),
         "lingering": lingering,
         "local side finished": lambda: half_closed(local_side=True),

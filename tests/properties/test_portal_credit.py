@@ -46,6 +46,7 @@ class Side:
         self.sent = 0  # bytes that the application wrote
         self.received = 0  # bytes that reached the socket
         self.left = 0  # of those, bytes that have left the process
+        self.uncounted = 0  # bytes that the application wrote before the other end was known to be of our kind
         self.other: Side
 
     def carry_out(self, effects: Effects) -> None:
@@ -81,6 +82,8 @@ class Side:
 
     def read(self, size: int) -> None:
         self.sent += size
+        if not self.end.state.credit.agreed:
+            self.uncounted = self.sent
         self.carry_out(self.end.step(BytesReceived(self.link, bytes(size), NOW)))
 
     def finish(self) -> None:
@@ -105,7 +108,7 @@ class Portal(RuleBasedStateMachine):
         while self.a.arriving or self.b.arriving:
             (self.a if self.a.arriving else self.b).deliver()
         assert self.a.end.state.credit.agreed
-        assert self.b.end.state.credit.agreed
+        assert not self.b.end.state.credit.agreed  # until the first bytes bring the inlet's announcement
         assert self.a.reading
         assert self.b.reading
 
@@ -132,7 +135,7 @@ class Portal(RuleBasedStateMachine):
     @rule(first=st.booleans())
     def the_application_finishes(self, *, first: bool) -> None:
         side = self.side(first=first)
-        if side.reading:
+        if side.reading and side.end.state.credit.agreed:
             side.finish()
 
     @invariant()
@@ -141,7 +144,8 @@ class Portal(RuleBasedStateMachine):
             for side in (self.a, self.b):
                 credit = side.end.state.credit
                 assert credit.outstanding < WINDOW_BYTES + LARGEST_READ
-                assert side.sent - side.other.left <= credit.outstanding
+                assert side.sent - max(side.other.left, side.uncounted) <= credit.outstanding
+                assert side.end.state.owes_announcement <= (self.a.sent == self.b.left == self.a.received == 0)
                 assert credit.outstanding == sum(credit.marks) + credit.unmarked
                 assert side.reading is not credit.paused
                 assert side.end.state.marks_to_answer <= 5
@@ -159,10 +163,11 @@ class Portal(RuleBasedStateMachine):
             assert side.other.end_seen is side.finished
             assert side.reading
             assert side.end.state.credit.outstanding < MARK_EVERY_BYTES
+        assert self.b.end.state.credit.agreed is bool(self.a.sent or self.b.sent or self.a.finished)
 
 
 Portal.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
-TestPortal = pytest.mark.spec("PT-12", "PT-21", "PT-26", "PT-27")(Portal.TestCase)
+TestPortal = pytest.mark.spec("PT-12", "PT-21", "PT-25", "PT-26", "PT-27")(Portal.TestCase)
 
 
 @pytest.mark.spec("PT-26", "PT-27")

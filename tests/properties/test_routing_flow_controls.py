@@ -91,6 +91,11 @@ def test_the_registry_follows_the_rules(edits: list[tuple[Any, ...]]) -> None:
     assert registry.producers == model.producers
     assert registry.additional == model.additional
     assert registry.spawners == model.spawners
+    # the index says the same as the tables, and keeps nobody who consumes nothing
+    consumers = {address for members in model.consumers.values() for address in members}
+    assert registry._ids == {
+        address: {key for key, members in model.consumers.items() if address in members} for address in consumers
+    }
 
 
 @given(edits=edits)

@@ -115,6 +115,7 @@ def test_primary_addresses_are_listed_in_order_of_type_and_bytes() -> None:
     typed = Address(TCP, b"a")
     stage.play(Puppet(local("b"), more=(Mailbox(local("0")),)), Puppet(typed), Puppet(local("a")), Puppet(local("B")))
     assert stage.addresses() == [local("B"), local("a"), local("b"), typed]
+    assert stage.newest_first() == [local("B"), local("a"), typed, local("b")]
 
 
 @pytest.mark.parametrize(
@@ -384,6 +385,26 @@ def test_a_loop_ends() -> None:
     assert rules(stage.say("b", "a")) == ["too-many-hops"]  # each event begins anew
 
 
+HOST_EVENTS: dict[type, Callable[[Stage], HostEffects]] = {
+    BytesReceived: lambda stage: stage.receive(BytesReceived(LINK, b"x", LATER)),
+    LinkAccepted: lambda stage: stage.receive(LinkAccepted(OTHER_LINK, A, LATER)),
+    PauseChanged: lambda stage: stage.tell(A, PauseChanged(True, LATER)),
+    StopRequested: lambda stage: stage.stop(A, LATER),
+}
+
+
+@pytest.mark.parametrize("event", HOST_EVENTS)
+@pytest.mark.spec("RT-7", "NODE-4")
+def test_a_loop_may_be_as_long_and_has_the_time_of_its_event_whatever_began_it(event: type) -> None:
+    stage = Stage()
+    one = Puppet(B, answers={MessageReceived: (Forward(B, message("c")),)})
+    other = Puppet(C, answers={MessageReceived: (Forward(C, message("b")),)})
+    stage.play(one, other, Puppet(A, (Own(LINK),), answers={event: (Forward(A, message("b")),)}))
+    assert rules(HOST_EVENTS[event](stage))[-1:] == ["too-many-hops"]
+    assert len(one.seen) + len(other.seen) == MAX_HOPS_PER_EVENT
+    assert {got.now for got in (*one.seen, *other.seen)} == {LATER}
+
+
 @pytest.mark.spec("RT-7")
 def test_the_longest_chain_that_is_no_loop() -> None:
     node = Node(entropy=bytes)
@@ -541,15 +562,31 @@ def test_last_words_reach_a_link_that_is_still_there() -> None:
 
 
 @pytest.mark.spec("NODE-20")
-def test_a_worker_that_stops_itself_is_told_nothing_more() -> None:
+def test_a_worker_that_stops_itself_is_told_nothing_more_and_says_nothing_more() -> None:
     stage = Stage()
-    puppet = Puppet(
-        A, answers={MessageReceived: (StopWorker(B, "done"), SendBytes(LINK, (b"after",)))}, more=(Mailbox(B),)
-    )
+    before, after = SendBytes(LINK, (b"before",)), SendBytes(LINK, (b"after",))
+    leaving = (before, StopWorker(B, "done"), after, Own(LINK), SetTimer("t", 200.0), Watch(C), AddConsumer(A, "X"))
+    puppet = Puppet(A, answers={MessageReceived: leaving}, more=(Mailbox(B),))
     stage.play(puppet, Puppet(C))
-    assert stage.say("c", "a") == [SendBytes(LINK, (b"after",))]
+    assert stage.say("c", "a") == [before]
     assert [type(event) for event in puppet.seen] == [MessageReceived]
     assert stage.addresses() == [C]
+    assert stage.flow_controls.consumers == {}
+    assert stage.receive(BytesReceived(LINK, b"x", NOW)) == []
+    assert stage.stop(C, NOW) == []
+    assert len(puppet.seen) == 1
+
+
+@pytest.mark.spec("NODE-20")
+def test_two_workers_that_stop_each_other() -> None:
+    """The second stops the first in its last words, while the first is still speaking."""
+    stage = Stage()
+    one = Puppet(A, answers={MessageReceived: (StopWorker(B, "you"), Own(LINK)), StopRequested: (Own(OTHER_LINK),)})
+    two = Puppet(B, answers={StopRequested: (StopWorker(A, "no, you"), SendBytes(LINK, (b"last",)))})
+    stage.play(one, two, Puppet(C))
+    assert stage.say("c", "a") == [CloseLink(OTHER_LINK, "no, you"), SendBytes(LINK, (b"last",))]
+    assert stage.addresses() == [C]
+    assert stage.receive(BytesReceived(LINK, b"x", NOW)) == []
 
 
 @pytest.mark.spec("NODE-20")
@@ -838,7 +875,7 @@ def test_a_watcher_that_has_stopped_is_not_told() -> None:
 def test_two_watchers_of_each_other_stop_together() -> None:
     stage = Stage()
     one = Puppet(A, (Watch(local("later")),), answers={AddressGone: (StopWorker(A, "alone"),)})
-    two = Puppet(B, (Watch(A),), answers={AddressGone: (StopWorker(B, "alone"), SendBytes(LINK, (b"end",)))})
+    two = Puppet(B, (Watch(A),), answers={AddressGone: (SendBytes(LINK, (b"end",)), StopWorker(B, "alone"))})
     stage.play(Puppet(local("later")), one, two)
     assert stage.stop(local("later"), NOW) == [SendBytes(LINK, (b"end",))]
     assert stage.addresses() == []

@@ -67,7 +67,7 @@ class Link(Protocol):
         """Send what was given, end both directions in good order, free everything.  Bounded in time."""
 
     def abort(self) -> None:
-        """Free everything now; bytes that wait are lost."""
+        """Free everything now; bytes that wait are lost, and the other side can tell that this was no orderly end."""
 
 
 class LinkHost(Protocol):

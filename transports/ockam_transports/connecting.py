@@ -84,11 +84,16 @@ class Connecting:
             self._try_next()
             return
         self._trying.add(sock)
-        self._loop.add_writer(sock.fileno(), self._answered, sock)
+        if _is_connected(sock):  # a target on this machine answers before the call returns
+            self._loop.call_soon(self._answered, sock)
+        else:
+            self._loop.add_writer(sock.fileno(), self._answered, sock)
         if self._addresses:
             self._timers.append(self._loop.call_later(NEXT_ADDRESS_AFTER_S, self._try_next))
 
     def _answered(self, sock: socket.socket) -> None:
+        if sock not in self._trying:
+            return
         outcome = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if outcome == 0 and _is_connected_to_itself(sock):
             outcome = errno.ECONNREFUSED
@@ -140,6 +145,14 @@ def _alternate(addresses: list[tuple[int, _SockAddress]]) -> list[tuple[int, _So
         turns.extend(first[:1] + second[:1])
         del first[:1], second[:1]
     return turns
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 def _is_connected_to_itself(sock: socket.socket) -> bool:

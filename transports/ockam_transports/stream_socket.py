@@ -7,8 +7,10 @@ yet; and ``sendmsg`` writes many chunks without gluing them, which doubles the t
 
 import asyncio
 import socket
+import struct
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from itertools import islice
 from typing import Final
 
@@ -40,6 +42,9 @@ FLUSH_STALL_S: Final = 10.0
 MAX_LAST_READS: Final = 64
 """Reads that collect what the other side sent before the connection broke."""
 
+_RESET: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER with no time: closing sends a reset."""
+
 
 class StreamSocketLink:
     """A link on a stream socket; without a socket it is still opening.
@@ -51,6 +56,7 @@ class StreamSocketLink:
         "_broken",
         "_buffer",
         "_closing",
+        "_ended_sending",
         "_fd",
         "_finish",
         "_given",
@@ -96,6 +102,7 @@ class StreamSocketLink:
         self._watched = False
         self._writing = False
         self._finish = False
+        self._ended_sending = False
         self._peer_finished = False
         self._closing = False
         self._gone = False
@@ -143,8 +150,8 @@ class StreamSocketLink:
         else:
             if self._finish:
                 self._shut_down(self._sock)
-            if self._mark is not None:
-                self._loop.call_soon(self._tell_drained)
+            if self._mark is not None or self._relief_asked:
+                self._loop.call_soon(self._tell_progress)
 
     def start_reading(self) -> None:
         """Begin, or go on, to read."""
@@ -187,15 +194,22 @@ class StreamSocketLink:
         if not self._peer_finished:
             self._reading = True
             self._loop.add_reader(self._fd, self._discard)
+        if self._ended_sending:
+            self._await_end()
+            return
         self._finish = True
         self.flush()
         if self._writing:
             self._timer = self._loop.call_later(FLUSH_STALL_S, self._check_progress, self._sent)
 
     def abort(self) -> None:
-        """Free the socket now."""
+        """Free the socket now, with a reset unless all that was given and the end of our direction have been sent."""
         if not self._gone:
+            has_ended = self._closing and not (self._out or self._finish)
             self._closing = True
+            if self._sock is not None and not has_ended:
+                with suppress(OSError):  # it is gone already
+                    self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             self._free()
 
     # ---- reading
@@ -258,11 +272,7 @@ class StreamSocketLink:
             self._loop.remove_writer(self._fd)
             if self._finish:
                 self._shut_down(sock)
-        if self._mark is not None:
-            self._tell_drained()
-        if self._relief_asked and self.buffered <= LOW_WATER_BYTES:
-            self._relief_asked = False
-            self._host.link_relieved(self.id)
+        self._tell_progress()
 
     def _send(self, sock: socket.socket) -> bool:
         """Write once; return whether the link still works."""
@@ -292,26 +302,33 @@ class StreamSocketLink:
             out.popleft()
         return True
 
-    def _tell_drained(self) -> None:
-        """Answer for the newest mark, and so for all before it."""
+    def _tell_progress(self) -> None:
+        """Answer for the newest mark, and so for all before it; and for the low-water mark."""
         if self._mark is not None and self._mark <= self._sent and not (self._closing or self._broken):
             self._mark = None
             self._host.link_drained(self.id)
+        if self._relief_asked and self.buffered <= LOW_WATER_BYTES and not (self._closing or self._broken):
+            self._relief_asked = False
+            self._host.link_relieved(self.id)
 
     def _shut_down(self, sock: socket.socket) -> None:
         """End our direction; a closing link then waits for the other side's end, or is done."""
         self._finish = False
+        self._ended_sending = True
         try:
             sock.shutdown(socket.SHUT_WR)
         except OSError as error:
             self._break(describe(error))
             return
         if self._closing:
-            if self._peer_finished:
-                self._free()
-            else:
-                self._stop_watching()
-                self._timer = self._loop.call_later(LINGER_S, self._free)
+            self._await_end()
+
+    def _await_end(self) -> None:
+        if self._peer_finished:
+            self._free()
+        else:
+            self._stop_watching()
+            self._timer = self._loop.call_later(LINGER_S, self._free)
 
     # ---- the end
 
@@ -370,7 +387,7 @@ class StreamSocketLink:
 
     def _check_progress(self, sent_before: int) -> None:
         if self._sent == sent_before:
-            self._free()
+            self.abort()
         else:
             self._timer = self._loop.call_later(FLUSH_STALL_S, self._check_progress, self._sent)
 

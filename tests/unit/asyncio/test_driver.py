@@ -114,6 +114,7 @@ async def test_effects_for_links_that_are_gone_are_ignored(it: Scene) -> None:
     assert it.a.asked == it.b.asked == []
 
 
+@pytest.mark.spec("HOST-10")
 @scene
 async def test_a_full_sink_stops_its_source_until_it_is_relieved(it: Scene) -> None:
     it.on(A, StartReading(A))
@@ -126,6 +127,7 @@ async def test_a_full_sink_stops_its_source_until_it_is_relieved(it: Scene) -> N
     assert it.a.asked == ["start_reading", "stop_reading", "start_reading"]
 
 
+@pytest.mark.spec("HOST-11")
 @scene
 async def test_a_full_sink_leaves_other_sources_alone(it: Scene) -> None:
     it.on(A, StartReading(A))
@@ -136,6 +138,7 @@ async def test_a_full_sink_leaves_other_sources_alone(it: Scene) -> None:
     assert it.b.asked == ["start_reading", "write x", "flush", "report_relieved"]
 
 
+@pytest.mark.spec("HOST-12")
 @scene
 async def test_the_core_and_back_pressure_are_independent(it: Scene) -> None:
     it.b.buffered = HIGH_WATER_BYTES + 1
@@ -149,6 +152,7 @@ async def test_the_core_and_back_pressure_are_independent(it: Scene) -> None:
     assert it.a.asked == ["stop_reading", "start_reading"]
 
 
+@pytest.mark.spec("HOST-10")
 @scene
 async def test_a_sink_that_is_gone_frees_its_sources(it: Scene) -> None:
     ends: list[Callable[[], None]] = [lambda: it.driver.link_closed(B, "reset"), lambda: it.on(A, CloseLink(B, "over"))]
@@ -175,6 +179,7 @@ async def test_a_link_that_closes_in_its_own_event_holds_nothing(it: Scene) -> N
     assert not it.driver._pressure._sinks_of
 
 
+@pytest.mark.spec("HOST-13")
 @scene
 async def test_a_caller_waits_for_a_full_sink(it: Scene) -> None:
     it.b.buffered = HIGH_WATER_BYTES + 1
@@ -251,6 +256,18 @@ async def test_a_link_that_opens_and_breaks_at_once_is_a_failure(it: Scene) -> N
 
 
 @scene
+async def test_giving_up_counts_also_when_the_link_opens_at_that_moment(it: Scene) -> None:
+    opening = asyncio.ensure_future(it.driver.open("host:2", 1))
+    await asyncio.sleep(0)
+    it.driver.link_opened(it.transport.opened[-1][0])
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert "close" in it.transport.link.asked
+    assert set(it.driver._links) == {A, B}
+
+
+@scene
 async def test_opening_that_is_given_up_closes_the_link(it: Scene) -> None:
     opening = asyncio.ensure_future(it.driver.open("host:2", 1))
     await asyncio.sleep(0)
@@ -258,6 +275,13 @@ async def test_opening_that_is_given_up_closes_the_link(it: Scene) -> None:
     await asyncio.gather(opening, return_exceptions=True)
     assert it.transport.link.asked == ["close"]
     assert it.driver._opening == {}
+
+
+@scene
+async def test_a_broken_stream_is_cut(it: Scene) -> None:
+    it.on(A, CloseLink(B, "bytes are missing", broken=True))
+    assert it.b.asked == ["abort"]
+    assert B not in it.driver._links
 
 
 @scene

@@ -1,8 +1,11 @@
 """Who waits for whom, without a socket."""
 
+import pytest
+
 from ockam_ref.asyncio.links import BackPressure
 
 
+@pytest.mark.spec("HOST-10")
 def test_a_source_waits_until_all_its_sinks_are_free() -> None:
     pressure: BackPressure[str, str] = BackPressure()
     assert not pressure.is_held("s")
@@ -16,6 +19,7 @@ def test_a_source_waits_until_all_its_sinks_are_free() -> None:
     assert not pressure.is_held("s")
 
 
+@pytest.mark.spec("HOST-11")
 def test_a_sink_frees_all_that_wait_only_for_it() -> None:
     pressure: BackPressure[int, str] = BackPressure()
     for source in (1, 2, 3):

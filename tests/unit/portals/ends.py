@@ -1,6 +1,7 @@
 """Both ends of a portal for tests: machines stepped by hand, and whole nodes in memory."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from ockam_ref.channels.initiator import SecureChannel
@@ -29,6 +30,8 @@ TO_O: Route = (local("a.hop"), AT_O)
 TO_I: Route = (local("b.hop"), AT_I)
 CLIENT, TARGET = LinkId(1), LinkId(2)
 PING, PONG, DISCONNECT, END_OF_STREAM = b"\x00", b"\x01", b"\x02", b"\x03\x00"
+BROKEN_OFF = b"\x03\x00\x01\xfe\xff"
+"""An empty Payload whose counter is 65534."""
 
 
 def message(
@@ -67,11 +70,15 @@ def start_outlet_connection(
     return End(outlet.CONNECTION, child, fresh(AT_O, link=TARGET))
 
 
-def running_inlet(*, info: tuple[LocalInfo, ...] = (), agreed: bool = False, **settings: Any) -> End:
+def running_inlet(
+    *, info: tuple[LocalInfo, ...] = (), agreed: bool = False, owes_announcement: bool = False, **settings: Any
+) -> End:
+    """``agreed``: both ends have announced that they answer marks; with ``owes_announcement``, only the outlet has."""
     end = start_inlet_connection(**settings)
     end.take(message(AT_I, PONG, back=TO_O, info=info))
-    if agreed:
+    if agreed or owes_announcement:
         end.take(message(AT_I, PONG, back=TO_O, info=info))
+        end.state = replace(end.state, owes_announcement=owes_announcement)
     return end
 
 

@@ -36,6 +36,7 @@ from tests.unit.channels.ends import ALICE, BOB, NOW, End, at, messages, only, r
 from tests.unit.portals.ends import (
     AT_I,
     AT_O,
+    BROKEN_OFF,
     CLIENT,
     DISCONNECT,
     END_OF_STREAM,
@@ -54,6 +55,7 @@ from tests.unit.portals.ends import (
     reset,
     running_inlet,
     running_outlet,
+    start_inlet_connection,
     written,
 )
 
@@ -75,6 +77,10 @@ class Side:
 
     def said(self, content: bytes) -> Forward:
         return Forward(self.own, LocalMessage(self.way, (self.own,), content))
+
+    def broke_off(self) -> list[LocalMessage]:
+        """What says that the stream was cut."""
+        return [self.said(BROKEN_OFF).message, self.said(DISCONNECT).message]
 
     def arriving(self, content: bytes, *, info: tuple[LocalInfo, ...] = (), extra: Route = ()) -> LocalMessage:
         return message(self.own, content, info=info, extra=extra)
@@ -160,17 +166,18 @@ def test_the_counter_begins_anew_after_65535(side: Side) -> None:
     assert written(side.take(end, payload(b"b", 0))) == b"b"
 
 
-@pytest.mark.spec("PT-13")
+@pytest.mark.spec("PT-13", "PT-38", "PT-39")
 @pytest.mark.parametrize(
-    ("counters", "wrong"), [((), 1), ((), 65535), ((0,), 0), ((0,), 2), ((0, 1, 2), 2), ((0,), 65535)]
+    ("counters", "wrong"),
+    [((), 1), ((), 65534), ((), 65535), ((0,), 0), ((0,), 2), ((0, 1, 2), 2), ((0,), 65534), ((0,), 65535)],
 )
 def test_a_wrong_counter_ends_it_and_nothing_is_written(side: Side, counters: tuple[int, ...], wrong: int) -> None:
     end = side.begin()
     for counter in counters:
         assert written(side.take(end, payload(b"x", counter))) == b"x"
     effects = side.take(end, payload(b"y", wrong))
-    assert side.said(DISCONNECT) in effects
-    assert only(effects, CloseLink)
+    assert messages(effects) == side.broke_off()
+    assert [close.broken for close in only(effects, CloseLink)] == [True]
     assert not written(effects)
     assert f"packet {wrong} came" in closed(effects).reason
 
@@ -228,23 +235,24 @@ def test_a_connection_belongs_to_one_identity(
 # ---- gaps of the channel
 
 
-@pytest.mark.spec("PT-16")
-@pytest.mark.parametrize("content", [payload(b"x"), END_OF_STREAM, PING, PONG])
+@pytest.mark.spec("PT-16", "PT-38", "PT-39")
+@pytest.mark.parametrize("content", [payload(b"x"), END_OF_STREAM, BROKEN_OFF, PING, PONG])
 def test_a_gap_ends_the_connection_before_anything_is_written(side: Side, content: bytes) -> None:
     end = side.begin(peer=ALICE.identifier.value, info=ALICE_INFO)
     side.take(end, payload(b"before"), info=ALICE_INFO)
     effects = side.take(end, content, info=with_one_more_gap(ALICE_INFO))
     assert (written(effects), only(effects, FinishSending)) == (b"", [])
     assert "lost or reordered" in closed(effects).reason
-    assert side.said(DISCONNECT) in effects
-    assert only(effects, CloseLink)
+    assert messages(effects) == side.broke_off()
+    assert [close.broken for close in only(effects, CloseLink)] == [True]
 
 
-@pytest.mark.spec("PT-16", "PT-18")
+@pytest.mark.spec("PT-16", "PT-18", "PT-38")
 def test_a_disconnect_behind_a_gap_is_not_answered(side: Side) -> None:
     end = side.begin(peer=ALICE.identifier.value, info=ALICE_INFO)
     effects = side.take(end, DISCONNECT, info=with_one_more_gap(ALICE_INFO))
     assert messages(effects) == []
+    assert [close.broken for close in only(effects, CloseLink)] == [True]
     assert "lost or reordered" in closed(effects).reason
 
 
@@ -275,35 +283,76 @@ def test_disconnect_closes_and_is_not_answered(side: Side) -> None:
     effects = [effect for effect in side.take(end, DISCONNECT) if effect.__class__.__name__ != "Tell"]
     reason = "the other end closed the connection"
     told = ConnectionClosed(side.own, side.portal, side.name, reason, 4, 16, True, True)
-    assert effects == [CloseLink(side.link, reason), Report(told), StopWorker(side.own, reason)]
+    assert effects == [CloseLink(side.link, reason, broken=False), Report(told), StopWorker(side.own, reason)]
     assert side.take(end, payload(b"too late")) == side.take(end, DISCONNECT) == ()
 
 
-@pytest.mark.spec("PT-19")
-def test_a_reset_is_told_to_the_other_end(side: Side) -> None:
-    end = side.begin()
+@pytest.mark.spec("PT-19", "PT-39")
+@pytest.mark.parametrize("agreed", [False, True])
+def test_a_reset_is_told_to_the_other_end(side: Side, *, agreed: bool) -> None:
+    end = side.begin(agreed=agreed)
     effects = reset(end)
-    assert messages(effects) == [side.said(DISCONNECT).message]
+    assert messages(effects) == side.broke_off()
     assert not only(effects, CloseLink)
     assert closed(effects).reason == "reset by peer"
     assert only(effects, StopWorker)
 
 
-@pytest.mark.spec("PT-23")
-def test_the_end_of_the_way_closes_the_socket(side: Side) -> None:
+@pytest.mark.spec("PT-32", "PT-39")
+def test_without_handshake_one_message_says_that_the_stream_was_cut() -> None:
+    """The peer's outlet would connect to its target anew for whatever follows."""
+    assert [said.payload for said in messages(reset(start_inlet_connection(skip_handshake=True)))] == [BROKEN_OFF]
+
+
+@pytest.mark.spec("PT-38", "PT-39")
+@pytest.mark.parametrize("finished", [None, "local", "remote"])
+def test_the_other_end_broke_off(side: Side, finished: str | None) -> None:
+    """Nothing else tells a stream that was cut from one that came to its end."""
+    end = side.begin(agreed=True)
+    side.take(end, payload(b"a part"))
+    if finished == "local":
+        finish(end)
+    elif finished == "remote":
+        side.take(end, END_OF_STREAM)
+    effects = side.take(end, BROKEN_OFF)
+    assert messages(effects) == []
+    assert [close.broken for close in only(effects, CloseLink)] == [True]
+    assert not only(effects, FinishSending)
+    assert closed(effects).reason == "the other end broke off"
+    assert side.take(end, DISCONNECT) == ()
+
+
+@pytest.mark.spec("PT-13", "PT-39")
+def test_the_counter_of_the_cut_may_be_due_to_a_peer_that_counts(side: Side) -> None:
+    end = side.begin()
+    end.state = replace(end.state, last_counter=65533)
+    assert written(side.take(end, payload(b"a", 65534))) == b"a"
+
+
+@pytest.mark.spec("PT-38")
+def test_an_orderly_end_is_no_reset(side: Side) -> None:
+    """The ends after which nothing is missing."""
+    both_finished = side.begin(agreed=True)
+    finish(both_finished)
+    for effects in (side.take(side.begin(), DISCONNECT), side.take(both_finished, END_OF_STREAM)):
+        assert [close.broken for close in only(effects, CloseLink)] == [False]
+
+
+@pytest.mark.spec("PT-23", "PT-38")
+def test_the_end_of_the_way_resets_the_socket(side: Side) -> None:
     end = side.begin()
     effects = end.step(AddressGone(side.way[0], NOW))
     assert not messages(effects)
-    assert only(effects, CloseLink)
+    assert [close.broken for close in only(effects, CloseLink)] == [True]
     assert "the way to the other end" in closed(effects).reason
 
 
-@pytest.mark.spec("PT-24")
+@pytest.mark.spec("PT-24", "PT-38", "PT-39")
 def test_a_stop_tells_both_sides(side: Side) -> None:
     end = side.begin()
     effects = end.step(StopRequested("enough", NOW))
-    assert messages(effects) == [side.said(DISCONNECT).message]
-    assert only(effects, CloseLink) == [CloseLink(side.link, "enough")]
+    assert messages(effects) == side.broke_off()
+    assert only(effects, CloseLink) == [CloseLink(side.link, "enough", broken=True)]
     assert not only(effects, StopWorker)
 
 
@@ -316,7 +365,7 @@ def test_the_target_has_finished() -> None:
     read(end, b"all of it")
     effects = finish(end)
     assert messages(effects) == [LocalMessage(TO_I, (AT_O,), DISCONNECT)]
-    assert only(effects, CloseLink)
+    assert [close.broken for close in only(effects, CloseLink)] == [False]
     assert "the target closed" in closed(effects).reason
 
 
@@ -386,15 +435,65 @@ def test_a_client_that_finishes_before_the_outlet_has_announced_itself() -> None
 # ---- credit
 
 
+ANNOUNCED = LocalMessage(TO_O, (AT_I,), PONG)
+
+
 @pytest.mark.spec("PT-25")
 def test_the_announcements() -> None:
-    inlet = running_inlet()
-    assert messages(inlet.take(message(AT_I, PONG))) == [LocalMessage(TO_O, (AT_I,), PONG)]
-    assert inlet.take(message(AT_I, PONG)) == ()
-    outlet = running_outlet()
+    inlet, outlet = running_inlet(), running_outlet()
+    assert inlet.take(message(AT_I, PONG)) == inlet.take(message(AT_I, PONG)) == ()
     assert outlet.take(message(AT_O, PONG)) == ()
-    assert inlet.state.credit.agreed
-    assert outlet.state.credit.agreed
+    assert (inlet.state.credit.agreed, inlet.state.owes_announcement) == (True, True)
+    assert (outlet.state.credit.agreed, outlet.state.owes_announcement) == (True, False)
+
+
+@pytest.mark.spec("PT-25")
+def test_the_answer_to_the_announcement_goes_behind_the_first_bytes_of_the_client() -> None:
+    end = running_inlet(owes_announcement=True)
+    assert messages(read(end, b"request")) == [LocalMessage(TO_O, (AT_I,), payload(b"request")), ANNOUNCED]
+    assert messages(read(end, b"more")) == [LocalMessage(TO_O, (AT_I,), payload(b"more"))]
+    assert ANNOUNCED not in messages((*end.take(message(AT_I, payload(b"x"))), *finish(end)))
+
+
+@pytest.mark.spec("PT-25", "PT-26")
+def test_the_answer_to_the_announcement_goes_before_the_first_mark() -> None:
+    end = running_inlet(owes_announcement=True)
+    effects = read(end, bytes(MARK_EVERY_BYTES))
+    assert [said.payload for said in messages(effects)][-2:] == [PONG, PING]
+
+
+@pytest.mark.spec("PT-25")
+def test_the_answer_to_the_announcement_goes_with_the_first_bytes_of_the_target() -> None:
+    end = running_inlet(owes_announcement=True)
+    effects = end.take(message(AT_I, payload(b"220 ready")))
+    assert (written(effects), messages(effects)) == (b"220 ready", [ANNOUNCED])
+    assert messages(end.take(message(AT_I, payload(b"more")))) == []
+    assert ANNOUNCED not in messages((*read(end, b"x"), *finish(end)))
+
+
+@pytest.mark.spec("PT-21", "PT-25")
+def test_the_answer_to_the_announcement_goes_before_the_end_of_the_stream() -> None:
+    end = running_inlet(owes_announcement=True)
+    effects = finish(end)
+    assert messages(effects) == [ANNOUNCED, LocalMessage(TO_O, (AT_I,), END_OF_STREAM)]
+    assert messages(end.take(message(AT_I, payload(b"answer")))) == []
+    assert closed(end.take(message(AT_I, END_OF_STREAM))).reason == "both sides have finished"
+
+
+@pytest.mark.spec("PT-25", "PT-27")
+def test_other_messages_do_not_bring_the_answer_to_the_announcement() -> None:
+    end = running_inlet(owes_announcement=True)
+    for content in (PING, PONG, b"\x09"):
+        assert messages(end.take(message(AT_I, content))) == []
+    assert messages(drained(end)) == [ANNOUNCED]  # this one answers the mark
+    assert end.state.owes_announcement
+
+
+@pytest.mark.spec("PT-25")
+def test_an_outlet_announces_itself_once() -> None:
+    end = running_outlet(agreed=True)
+    assert messages(read(end, b"answer")) == [LocalMessage(TO_I, (AT_O,), payload(b"answer"))]
+    assert messages(end.take(message(AT_O, payload(b"request")))) == []
 
 
 @pytest.mark.spec("PT-26")

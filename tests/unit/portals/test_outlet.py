@@ -39,6 +39,7 @@ from tests.unit.channels.ends import ALICE, BOB, NOW, End, fresh, messages, only
 from tests.unit.portals.ends import (
     AT_I,
     AT_O,
+    BROKEN_OFF,
     DISCONNECT,
     OUTLET,
     PING,
@@ -179,13 +180,13 @@ def test_pong_once_the_target_is_reached() -> None:
     )
 
 
-def ended(end: End, effects: Effects, reason: str, *, close: bool, said: bool) -> None:
+def ended(end: End, effects: Effects, reason: str, *, close: bool, said: tuple[bytes, ...] = ()) -> None:
     assert end.state_name == "Ended"
     (closed,) = reports(effects, ConnectionClosed)
     assert reason in closed.reason
     assert closed == ConnectionClosed(AT_O, OUTLET, "outlet", closed.reason, 0, 0, False, True)
     assert effects[0] == Tell(OUTLET, ChildSettled(AT_O, NOW))
-    assert messages(effects) == ([LocalMessage(TO_I, (AT_O,), DISCONNECT)] if said else [])
+    assert messages(effects) == [LocalMessage(TO_I, (AT_O,), content) for content in said]
     assert bool(only(effects, CloseLink)) is close
 
 
@@ -193,23 +194,23 @@ def ended(end: End, effects: Effects, reason: str, *, close: bool, said: bool) -
 def test_a_refused_target_is_told() -> None:
     end = start_outlet_connection()
     effects = end.step(LinkFailed(TARGET, "connection refused", NOW))
-    ended(end, effects, "connection refused", close=False, said=True)
+    ended(end, effects, "connection refused", close=False, said=(DISCONNECT,))
     assert isinstance(effects[-1], StopWorker)
 
 
 @pytest.mark.spec("PT-18")
 def test_a_client_that_hung_up_meanwhile() -> None:
     end = start_outlet_connection()
-    ended(end, end.take(message(AT_O, DISCONNECT)), "hung up", close=True, said=False)
+    ended(end, end.take(message(AT_O, DISCONNECT)), "hung up", close=True)
 
 
 @pytest.mark.spec("PT-23", "PT-24")
 def test_the_other_ends_of_connecting() -> None:
     end = start_outlet_connection()
-    ended(end, end.step(AddressGone(TO_I[0], NOW)), "the way to the inlet", close=True, said=False)
+    ended(end, end.step(AddressGone(TO_I[0], NOW)), "the way to the inlet", close=True)
     end = start_outlet_connection()
     effects = end.step(StopRequested("enough", NOW))
-    ended(end, effects, "enough", close=True, said=True)
+    ended(end, effects, "enough", close=True, said=(DISCONNECT,))
     assert not only(effects, StopWorker)
 
 
@@ -319,16 +320,16 @@ def test_a_client_that_finished_before_the_target_was_reached() -> None:
     assert effects[0] == Tell(OUTLET, ChildSettled(AT_O, NOW))
 
 
-@pytest.mark.spec("PT-33")
+@pytest.mark.spec("PT-33", "PT-39")
 def test_what_waits_is_bounded_in_number_and_size() -> None:
     assert (MAX_WAITING_MESSAGES, MAX_WAITING_BYTES) == (64, 64 * 131_072)
     many, large = start_outlet_connection(skip_handshake=True), start_outlet_connection(skip_handshake=True)
     for _ in range(MAX_WAITING_MESSAGES):
         assert many.take(message(KEY, payload(b"x"), back=TO_I)) == ()
-    ended(many, many.take(message(KEY, payload(b"x"), back=TO_I)), "too much came", close=True, said=True)
+    ended(many, many.take(message(KEY, payload(b"x"), back=TO_I)), "too much came", close=True, said=(BROKEN_OFF, DISCONNECT))
     half = payload(bytes(MAX_WAITING_BYTES // 2))
     assert large.take(message(KEY, half, back=TO_I)) == ()
-    ended(large, large.take(message(KEY, half, back=TO_I)), "too much came", close=True, said=True)
+    ended(large, large.take(message(KEY, half, back=TO_I)), "too much came", close=True, said=(BROKEN_OFF, DISCONNECT))
 
 
 @pytest.mark.spec("PT-30")

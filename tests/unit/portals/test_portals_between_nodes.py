@@ -42,6 +42,10 @@ def got(socket: Socket | None) -> bytes:
     return bytes(socket.received)
 
 
+def were_cut(*sockets: Socket) -> list[bool]:
+    return [socket.broken for socket in sockets]
+
+
 def are_open(*sockets: Socket) -> list[bool]:
     return [socket.open for socket in sockets]
 
@@ -67,6 +71,7 @@ def test_bytes_arrive_unchanged_and_in_order_both_ways(world: PortalWorld) -> No
         world.bob.finish(target)
         world.net.run()
         assert (client.open, target.open, client.finished, target.finished) == (False, False, False, True)
+        assert were_cut(client, target) == [False, False]
         (at_alice,), (at_bob,) = closed(world.alice), closed(world.bob)
         assert (at_alice.received, at_alice.sent) == (len(there), len(back)) == (at_bob.sent, at_bob.received)
         assert (at_alice.reason, at_bob.reason) == ("both sides have finished",) * 2
@@ -96,6 +101,7 @@ def test_a_request_that_ends_with_half_close_gets_its_answer(world: PortalWorld)
     world.bob.finish(target)
     world.net.run()
     assert (got(client), client.open, target.open) == (b"answer after a minute", False, False)
+    assert were_cut(client, target) == [False, False]
 
 
 @pytest.mark.spec("PT-6")
@@ -153,24 +159,64 @@ def test_an_outlet_that_answers_too_late_lets_its_target_go(world: PortalWorld, 
     assert reasons(world.bob) == ["the other end closed the connection"]
 
 
-@pytest.mark.spec("PT-19")
+@pytest.mark.spec("PT-19", "PT-38", "PT-39")
 @pytest.mark.parametrize("side", ["client", "target"])
-def test_a_reset_closes_the_other_side(world: PortalWorld, side: str) -> None:
-    client, target = world.connect()
-    if side == "client":
-        world.alice.reset(client)
-    else:
-        world.bob.reset(target)
-    world.net.run()
-    assert not client.open
-    assert not target.open
+def test_a_reset_resets_the_other_side(world: PortalWorld, side: str) -> None:
+    """All that was read before is written; that more may be missing is told even before anything was said at all."""
+    for part in (b"", b"a part"):
+        client, target = world.connect()
+        broken, other = (client, target) if side == "client" else (target, client)
+        host = world.alice if side == "client" else world.bob
+        host.write(broken, part)
+        world.net.run()
+        host.reset(broken)
+        world.net.run()
+        assert are_open(client, target) == [False, False]
+        assert (got(other), other.broken, other.finished) == (part, True, False)
     assert sorted((*reasons(world.alice), *reasons(world.bob))) == [
-        "connection reset",
-        "the other end closed the connection",
+        *("connection reset",) * 2,
+        *("the other end broke off",) * 2,
     ]
 
 
-@pytest.mark.spec("PT-23")
+@pytest.mark.spec("PT-38", "PT-39")
+def test_a_reset_while_the_target_is_being_reached_or_the_answer_on_its_way(world: PortalWorld) -> None:
+    """Nothing was carried: Disconnect in answer to the late Pong is enough."""
+    target = world.bob.targets["target:80"] = Socket()
+    client = world.alice.connect_client(world.inlet)
+    world.alice.reset(client)
+    world.net.run()
+    assert are_open(client, target) == [False, False]
+    assert were_cut(target) == [False]
+
+
+@pytest.mark.spec("PT-19", "PT-21", "PT-25")
+def test_a_target_that_finishes_before_anything_was_carried(world: PortalWorld) -> None:
+    """It cannot know yet that the inlet is of our kind: the client gets an orderly end."""
+    client, target = world.connect()
+    world.bob.finish(target)
+    world.net.run()
+    assert are_open(client, target) == [False, False]
+    assert were_cut(client, target) == [False, False]
+
+
+@pytest.mark.spec("PT-25", "PT-26")
+@pytest.mark.parametrize("side", ["client", "target"])
+def test_whoever_speaks_first_both_ends_know_each_other(world: PortalWorld, side: str) -> None:
+    client, target = world.connect()
+    host, socket, other = (world.alice, client, target) if side == "client" else (world.bob, target, client)
+    other.stalled = True
+    chunk = bytes(WINDOW_BYTES // 16)
+    host.write(socket, b"first")
+    world.net.run()
+    for _ in range(32):
+        host.write(socket, chunk)
+    world.net.run()
+    assert WINDOW_BYTES <= len(got(other)) <= WINDOW_BYTES + len(chunk)
+    assert not socket.reading
+
+
+@pytest.mark.spec("PT-23", "PT-38")
 @pytest.mark.parametrize("at", ["alice", "bob"])
 def test_the_end_of_the_link_closes_both_sockets(world: PortalWorld, at: str) -> None:
     client, target = world.connect()
@@ -179,8 +225,8 @@ def test_the_end_of_the_link_closes_both_sockets(world: PortalWorld, at: str) ->
     else:
         world.bob.stop(hop_of(world.bob))
     world.net.run()
-    assert not client.open
-    assert not target.open
+    assert are_open(client, target) == [False, False]
+    assert were_cut(client, target) == [True, True]
 
 
 def hop_of(bob: MemoryHost) -> Address:
@@ -189,7 +235,7 @@ def hop_of(bob: MemoryHost) -> Address:
     return address
 
 
-@pytest.mark.spec("PT-24")
+@pytest.mark.spec("PT-24", "PT-38", "PT-39")
 def test_stopping_inlet_and_outlet_leaves_connections_alone(world: PortalWorld) -> None:
     client, target = world.connect()
     world.alice.stop(world.inlet)
@@ -201,8 +247,9 @@ def test_stopping_inlet_and_outlet_leaves_connections_alone(world: PortalWorld) 
     assert not later.open
     world.alice.stop(opened(world.alice)[0].worker, "stopped by hand")
     world.net.run()
-    assert (client.open, target.open) == (False, False)
-    assert (reasons(world.alice), reasons(world.bob)) == (["stopped by hand"], ["the other end closed the connection"])
+    assert are_open(client, target) == [False, False]
+    assert were_cut(client, target) == [True, True]
+    assert (reasons(world.alice), reasons(world.bob)) == (["stopped by hand"], ["the other end broke off"])
 
 
 @pytest.mark.spec("PT-17")
@@ -227,14 +274,14 @@ def test_two_hundred_connections_are_independent(world: PortalWorld) -> None:
 def test_a_stalled_target_stops_its_own_client_and_no_other(world: PortalWorld) -> None:
     stalled, busy = world.connect(), world.connect()
     stalled[1].stalled = True
-    chunk = bytes(128 * 1024)
-    count = 3 * WINDOW_BYTES // len(chunk)
+    chunk = bytes(WINDOW_BYTES // 32)
+    count = 3 * 32
     for _ in range(count):
         world.alice.write(stalled[0], chunk)
         world.alice.write(busy[0], chunk)
     world.net.run()
     assert len(got(busy[1])) == count * len(chunk)
-    assert len(got(stalled[1])) <= WINDOW_BYTES + len(chunk)
+    assert len(got(stalled[1])) == WINDOW_BYTES
     assert (stalled[0].reading, busy[0].reading) == (False, True)
     stalled[1].stalled = False
     world.net.run()
@@ -339,11 +386,17 @@ def test_without_handshake(*, channel: bool) -> None:
     assert (got(target), got(other_target)) == (b"request", b"second")
     world.bob.reset(target)
     world.net.run()
-    assert (client.open, other_client.open) == (False, True)
+    assert (client.open, client.broken, other_client.open) == (False, True, True)
     world.alice.finish(other_client)
     world.net.run()
     world.net.advance(2.0)
-    assert not other_target.open
+    assert (other_target.open, other_target.broken) == (False, False)
+    before = len(rules(world.bob))
+    third_client, third_target = world.connect()
+    world.alice.reset(third_client)
+    world.net.run()
+    assert (third_target.open, third_target.broken) == (False, True)
+    assert len(rules(world.bob)) == before
     if not channel:
         seen = [decode_transport_message(data[4:]) for _, _, data in world.net.bytes_seen if data != b"\x01"]
         assert PONG not in [bytes(message.payload) for message in seen]

@@ -169,6 +169,15 @@ def test_what_is_sent_into_a_gone_link_is_lost() -> None:
     assert world.hop not in world.client.node
 
 
+@pytest.mark.spec("NODE-70")
+def test_an_end_that_is_gone_already_is_not_closed() -> None:
+    world = World()
+    world.server.peers.clear()
+    world.client.stop(world.hop)
+    world.net.run()
+    assert len(links(world.server.node)) == 1
+
+
 # ---- sockets of portals
 
 
