@@ -344,7 +344,7 @@ def end(
     """
     connection = state.connection
     if tell is BROKE and not connection.handshake:
-        tell = BROKE[:1]  # with what follows, the peer's outlet would begin another connection
+        tell = BROKE[:1]  # with what follows, the peer's outlet may begin another connection
     effects: list[Effect] = [say(connection, state.remote_route, payload) for payload in tell]
     effects.extend(
         ending(

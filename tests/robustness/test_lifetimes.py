@@ -1,20 +1,20 @@
 """Processes that are killed: what was open ends with no wrong byte, and what is new works when they are back."""
 
 import socket
-import struct
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import NamedTuple
 
 import pytest
 
-from tests.commands import Portal, open_portal
-from tests.interop.harness import CommandLine, Direct, Peer, Relayed
+from tests.commands import open_portal
+from tests.interop.harness import CommandLine, Direct, Peer, Peers, Relayed
 from tests.interop.traffic import Target, check_echo, connect, data_of, read_exactly
-from tests.robustness.servers import Server, assert_beginning, echo, read_to_end, reset, sink
+from tests.robustness.servers import Server, assert_beginning, echo, read_to_end, reset
 
 BACK_S = 5.0
 """A new portal connection works so long after the hub is back."""
@@ -26,8 +26,12 @@ TOLD_S = 3.0
 SOME_BYTES = 3_000_000
 LENGTH = 64 * 1024 * 1024
 RETRY_S = 0.02
+SHORT, LONG = 100, 1024 * 1024
+CLIENTS = (LONG, LONG, SHORT, SHORT, SHORT, SHORT, SHORT, SHORT)
 
-TARGET = """
+RESETS = ("ConnectionResetError", "BrokenPipeError")
+
+TARGET_PROCESS = """
 import json, signal
 from tests.interop.traffic import Target
 with Target() as target:
@@ -36,47 +40,64 @@ with Target() as target:
 """
 
 
-def works(address: str, *, timeout: float) -> bool:
-    """Whether a new portal connection carries a few bytes there and back."""
-    try:
-        with connect(address) as client:
-            client.settimeout(timeout)
-            client.sendall(b"Eagain")
-            return read_exactly(client, 5) == b"again"
-    except (OSError, EOFError):
-        return False
-
-
-def until_it_works(address: str, *, deadline_s: float) -> float:
-    """Open portal connections until one works; return how long that took."""
+def until(condition: Callable[[], bool], *, timeout: float = 20.0) -> float:
+    """Wait for something that no event tells of; return how long it took."""
     began = time.monotonic()
     pause = threading.Event()
-    while not works(address, timeout=deadline_s):
-        took = time.monotonic() - began
-        assert took < deadline_s, f"nothing works after {took:.1f} s"
+    while not condition():
+        assert time.monotonic() < began + timeout
         pause.wait(RETRY_S)
     return time.monotonic() - began
 
 
+def works(address: str, *, timeout: float) -> bool:
+    """Whether a new portal connection carries a few bytes there and back."""
+    with suppress(OSError, EOFError), connect(address) as client:
+        client.settimeout(timeout)
+        client.sendall(b"Eagain")
+        return read_exactly(client, 5) == b"again"
+    return False
+
+
+class Sending:
+    """Sends in a thread of its own, which ends with the connection at the latest."""
+
+    def __init__(self, client: socket.socket, data: bytes) -> None:
+        self._client, self._data = client, data
+        self._error = ""
+        self._thread = threading.Thread(target=self._send, daemon=True)
+        self._thread.start()
+
+    def _send(self) -> None:
+        try:
+            self._client.sendall(self._data)
+        except OSError as error:
+            self._error = type(error).__name__
+
+    def error(self) -> str:
+        """Return why not everything could be sent.  A reset is told to the sender or to the reader, not to both."""
+        self._thread.join(TOLD_S)
+        assert not self._thread.is_alive()
+        return self._error
+
+
 @contextmanager
 def load(address: str) -> Iterator[list[int]]:
-    """Keep a portal busy: two clients with bulk, six with short connections; every byte that comes back is right."""
-    data = data_of(7, 1024 * 1024)
+    """Keep a portal busy with bulk and with short connections; yield how many of each client's were right so far."""
+    data = data_of(7, LONG)
     stop = threading.Event()
-    completed, wrong = [0] * 8, []
+    completed, wrong = [0] * len(CLIENTS), []
 
-    def keep_busy(number: int) -> None:
-        size = len(data) if number < 2 else 100
-        while not stop.wait(0.005):
+    def keep_busy(number: int, size: int) -> None:
+        while not stop.wait(RETRY_S / 4):
             with suppress(OSError, EOFError), connect(address) as client:
                 client.settimeout(TOLD_S)
-                threading.Thread(target=lambda client=client: send(client, b"E" + data[:size]), daemon=True).start()
-                got = read_exactly(client, size)
-                if got != data[:size]:
+                Sending(client, b"E" + data[:size])
+                if read_exactly(client, size) != data[:size]:
                     wrong.append(number)
                 completed[number] += 1
 
-    threads = [threading.Thread(target=keep_busy, args=(number,), daemon=True) for number in range(8)]
+    threads = [threading.Thread(target=keep_busy, args=client, daemon=True) for client in enumerate(CLIENTS)]
     for thread in threads:
         thread.start()
     try:
@@ -84,15 +105,9 @@ def load(address: str) -> Iterator[list[int]]:
     finally:
         stop.set()
         for thread in threads:
-            thread.join(TOLD_S * 2)
+            thread.join(2 * TOLD_S)
     assert not wrong
     assert not any(thread.is_alive() for thread in threads)
-
-
-def send(client: socket.socket, data: bytes) -> None:
-    """Send as much as the other side takes."""
-    with suppress(OSError):
-        client.sendall(data)
 
 
 @pytest.mark.spec("HOST-20", "HOST-21", "CLI-34")
@@ -105,22 +120,135 @@ def test_a_hub_that_is_killed_and_restarted_under_load(command_line: CommandLine
             process.event("link-lost", timeout=TOLD_S)
         before = sum(completed)
         with connect(portal.address) as client:
+            client.settimeout(TOLD_S)
             assert read_to_end(client)[0] == b""  # there is no way: closed at once
-        hub = command_line.start("hub", "--listen", portal.at_hub["listen"])
-        hub.ready()
-        took = until_it_works(portal.address, deadline_s=BACK_S)
+        command_line.start("hub", "--listen", portal.at_hub["listen"]).ready()
+        took = until(partial(works, portal.address, timeout=BACK_S), timeout=BACK_S)
         until(lambda: sum(completed) > before + 50)
-    print(f"after the restart of the hub a new portal connection worked within {took:.2f} s, {sum(completed)} done")
+    print(f"after the hub was back a new portal connection worked within {took:.2f} s")
+    assert took < BACK_S
     assert portal.inlet.is_running
     assert portal.outlet.is_running
-    check_echo(portal.address, length=1024 * 1024)
+    check_echo(portal.address, length=LONG)
 
 
-def until(condition: "threading._PyCondition | object", *, timeout: float = 20.0) -> None:
-    """Wait for something that other threads bring about."""
-    assert callable(condition)
-    pause = threading.Event()
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline
-        pause.wait(RETRY_S)
+@pytest.mark.spec("HOST-20")
+def test_a_hub_that_is_away_for_a_while(command_line: CommandLine, target: Target) -> None:
+    """Pauses between attempts grow, and the longest is still short enough."""
+    portal = open_portal(command_line, target.address)
+    portal.hub.kill()
+    threading.Event().wait(TOLD_S)
+    command_line.start("hub", "--listen", portal.at_hub["listen"]).ready()
+    took = until(partial(works, portal.address, timeout=BACK_S), timeout=BACK_S)
+    print(f"after an absence of {TOLD_S:g} s a new portal connection worked within {took:.2f} s")
+    assert took < BACK_S
+
+
+@pytest.mark.spec("HOST-22", "RL-20")
+def test_an_outlet_that_is_killed_and_restarted_behind_a_living_hub(command_line: CommandLine, target: Target) -> None:
+    """Nobody tells the inlet: the channel's other end is gone, and a hub drops what has no way on."""
+    hub = command_line.hub()["listen"]
+    outlet = command_line.outlet(target.address, hub=hub, relay="bob")[0]
+    inlet, at_inlet = command_line.inlet(Relayed(hub, "forward_to_bob"))
+    check_echo(at_inlet["listen"], length=LONG)
+    outlet.kill()
+    command_line.outlet(target.address, hub=hub, relay="bob")
+    took = until(partial(works, at_inlet["listen"], timeout=SILENT_NODE_BACK_S), timeout=SILENT_NODE_BACK_S)
+    print(f"after the outlet was back under its name a new portal connection worked within {took:.2f} s")
+    assert took < SILENT_NODE_BACK_S
+    assert inlet.event("link-restored", timeout=TOLD_S)["attempts"] >= 1
+    check_echo(at_inlet["listen"], length=LONG)
+
+
+@pytest.mark.spec("HOST-20")
+@pytest.mark.parametrize("channel", [True, False], ids=["channel", "plain"])
+def test_an_outlet_that_is_killed_and_restarted_at_its_own_listener(
+    command_line: CommandLine, target: Target, *, channel: bool
+) -> None:
+    outlet, at_outlet = command_line.outlet(target.address, channel=channel)
+    at_inlet = command_line.inlet(Direct(at_outlet["listen"]), channel=channel)[1]
+    assert works(at_inlet["listen"], timeout=TOLD_S)
+    outlet.kill()
+    again = ["--no-channel"] if not channel else []
+    command_line.start("outlet", target.address, "--listen", at_outlet["listen"], *again).ready()
+    took = until(partial(works, at_inlet["listen"], timeout=BACK_S), timeout=BACK_S)
+    assert took < BACK_S
+
+
+class Way(NamedTuple):
+    """A portal, and what its ends are called."""
+
+    address: str
+    processes: dict[str, Peer]
+
+
+def open_way(command_line: CommandLine, target: str, *, through_hub: bool) -> Way:
+    """Start a portal with a channel."""
+    if through_hub:
+        portal = open_portal(command_line, target)
+        return Way(portal.address, {"hub": portal.hub, "outlet": portal.outlet, "inlet": portal.inlet})
+    outlet, at_outlet = command_line.outlet(target)
+    inlet, at_inlet = command_line.inlet(Direct(at_outlet["listen"]), expect=at_outlet["identifier"])
+    return Way(at_inlet["listen"], {"outlet": outlet, "inlet": inlet})
+
+
+@pytest.mark.spec("PT-12", "PT-23", "PT-36")
+@pytest.mark.parametrize(("victim", "through_hub"), [("outlet", False), ("inlet", False), ("hub", True)])
+def test_a_process_that_is_killed_amid_a_transfer(victim: str, command_line: CommandLine, *, through_hub: bool) -> None:
+    """Both sockets end at once, with a beginning of what was sent; a process that lives on says why."""
+    data = data_of(8, LENGTH)
+    with Server(echo) as target:
+        way = open_way(command_line, target.address, through_hub=through_hub)
+        with connect(way.address) as client:
+            sending = Sending(client, data)
+            got = read_exactly(client, SOME_BYTES)
+            way.processes[victim].kill()
+            client.settimeout(TOLD_S)
+            rest, end = read_to_end(client)
+            received = target.connection(0)
+            assert received.ended.wait(TOLD_S)
+            assert end == "reset" or sending.error() in RESETS  # a stream that was cut must not look complete
+        assert received.end in RESETS
+        assert_beginning(data, got + rest)
+        assert_beginning(data, received.data)
+        assert SOME_BYTES <= len(got + rest) < LENGTH
+        for name in {"outlet", "inlet"} - {victim}:
+            closed = way.processes[name].event("connection-closed", timeout=TOLD_S)
+            assert closed["reason"]
+            assert closed["sent"] > 0
+            assert closed["received"] > 0
+
+
+@pytest.mark.spec("PT-19")
+def test_a_target_that_is_killed_amid_a_transfer(command_line: CommandLine, peers: Peers) -> None:
+    server = peers.start("target", [sys.executable, "-c", TARGET_PROCESS])
+    portal = open_portal(command_line, server.ready()["listen"])
+    data = data_of(8, LENGTH)
+    with connect(portal.address) as client:
+        sending = Sending(client, b"E" + data)
+        got = read_exactly(client, SOME_BYTES)
+        server.kill()
+        client.settimeout(TOLD_S)
+        rest, end = read_to_end(client)
+        assert end == "reset" or sending.error() in RESETS
+    assert_beginning(data, got + rest)
+    for process in (portal.inlet, portal.outlet):
+        assert process.event("connection-closed", timeout=TOLD_S)["reason"]
+
+
+@pytest.mark.spec("PT-19")
+def test_a_client_that_is_killed_amid_a_transfer(command_line: CommandLine) -> None:
+    data = data_of(8, LENGTH)
+    with Server(echo) as target:
+        portal = open_portal(command_line, target.address)
+        client = connect(portal.address)
+        Sending(client, data)
+        read_exactly(client, SOME_BYTES)
+        client.shutdown(socket.SHUT_RD)
+        reset(client)
+        received = target.connection(0)
+        assert received.ended.wait(TOLD_S)
+        assert received.end in RESETS
+        assert_beginning(data, received.data)
+        for process in (portal.inlet, portal.outlet):
+            assert process.event("connection-closed", timeout=TOLD_S)["reason"]

@@ -27,8 +27,13 @@ ACCEPT_PAUSE_S: Final = 0.5
 """How long accepting rests after the process ran out of descriptors or memory."""
 
 KEEPALIVE_IDLE_S: Final = 300
+"""Silence after which the kernel asks a connection's other machine whether it is still there (facts 02 section 2.4)."""
+
 KEEPALIVE_INTERVAL_S: Final = 75
+"""Time between two such questions."""
+
 KEEPALIVE_PROBES: Final = 2
+"""Unanswered questions after which the connection is dead."""
 
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 

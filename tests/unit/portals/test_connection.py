@@ -300,7 +300,7 @@ def test_a_reset_is_told_to_the_other_end(side: Side, *, agreed: bool) -> None:
 
 @pytest.mark.spec("PT-32", "PT-39")
 def test_without_handshake_one_message_says_that_the_stream_was_cut() -> None:
-    """The peer's outlet would connect to its target anew for whatever follows."""
+    """The peer's outlet may connect to its target anew for whatever follows."""
     assert [said.payload for said in messages(reset(start_inlet_connection(skip_handshake=True)))] == [BROKEN_OFF]
 
 
