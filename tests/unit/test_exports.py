@@ -46,3 +46,10 @@ def test_public_name_exists_and_is_documented(package: str, name: str) -> None:
     value = getattr(import_module(package), name)
     if inspect.isclass(value) or inspect.isfunction(value):
         assert inspect.getdoc(value)
+
+
+def test_the_late_names_are_listed_and_nothing_else_is_found() -> None:
+    package = import_module("ockam_ref")
+    assert dir(package) == sorted(package.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = package.Nothing
