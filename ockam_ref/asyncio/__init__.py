@@ -1,5 +1,6 @@
 """The host of the core on asyncio: nodes, workers, channels, portals and relays for programs."""
 
+from ockam_ref.asyncio.allocator import keep_freed_buffers
 from ockam_ref.asyncio.handles import (
     Inlet,
     Outlet,
@@ -37,4 +38,5 @@ __all__ = [
     "WayRestored",
     "Worker",
     "WorkerHandle",
+    "keep_freed_buffers",
 ]

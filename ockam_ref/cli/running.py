@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from ockam_ref.cli.allocator import keep_freed_buffers
+from ockam_ref.asyncio.allocator import keep_freed_buffers
 from ockam_ref.cli.output import Output, fail
 from ockam_ref.errors import ErrorCode, OckamError
 
