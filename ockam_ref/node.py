@@ -226,7 +226,7 @@ class Node:
         return sorted({record.address for _, record in self._mailboxes.values()})
 
     def newest_first(self) -> list[Address]:
-        """Return the primary addresses of all workers, the latest start first: before the workers that it sends through.
+        """Return the primary addresses of all workers, the latest start first: each before those it sends through.
 
         In this order all can be stopped so that their last messages still leave.
         """

@@ -43,6 +43,7 @@ from ockam_ref.events import (
 from ockam_ref.machine import LinkId, Now
 from ockam_ref.node import Node
 from ockam_ref.observations import MessageDropped
+from ockam_ref.portals.connection import Connection
 from ockam_ref.wire.address import Address
 from ockam_ref.wire.local_message import LocalMessage
 from ockam_transports.base import HIGH_WATER_BYTES, Link, Listener
@@ -131,6 +132,13 @@ class Driver:
         """Stop a worker, if it is still there; its last messages are sent."""
         self._carry_out(self.core.stop(address, now(), reason), None)
         self.watching.end(address, reason)
+
+    def stop_connections(self, portal: Address, reason: str) -> None:
+        """Stop the connections of an inlet or outlet; their other ends are told."""
+        for address in self.core.newest_first():
+            connection = getattr(self.core.state_of(address), "connection", None)
+            if isinstance(connection, Connection) and connection.portal == portal:
+                self.stop(address, reason)
 
     def tell(self, worker: Address, event: WorkerEvent) -> None:
         """Give one worker an event."""

@@ -115,6 +115,10 @@ class Service(Handle, HasHop):
 class Outlet(Service):
     """Connects to its target for every client of an inlet that leads here."""
 
+    def end_connections(self) -> None:
+        """Cut the connections that are open: targets and clients see a reset."""
+        self._driver.stop_connections(self._worker, _CLOSED)
+
 
 class WorkerHandle(Service):
     """A worker of the application."""
@@ -150,6 +154,10 @@ class Inlet(Handle):
     def resume(self) -> None:
         """Take new clients again."""
         self._driver.tell(self._worker, PauseChanged(False, now()))
+
+    def end_connections(self) -> None:
+        """Cut the connections that are open: clients and targets see a reset."""
+        self._driver.stop_connections(self._worker, _CLOSED)
 
     async def close(self) -> None:
         """Accept no more clients; connections that are open live on."""

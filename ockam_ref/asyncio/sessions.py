@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self, TypeAlias
 
-from ockam_ref.asyncio.handles import Handle, Inlet, LivingHandle, Relay, SecureChannel, TcpConnection
-from ockam_ref.asyncio.hops import Hop, to_address
+from ockam_ref.asyncio.handles import Handle, Inlet, LivingHandle, Outlet, Relay, SecureChannel, TcpConnection
+from ockam_ref.asyncio.hops import Flow, Hop, to_address
 from ockam_ref.asyncio.node import Node
 from ockam_ref.asyncio.watching import Stream
 from ockam_ref.channels.trust import TRUST_EVERYONE, TrustPolicy
@@ -212,6 +212,7 @@ class OutletSession(_Session):
         self._entrance = self._outlet if identity is None else to_address(channel_listener)
         self._trust = trust
         self._parts: list[Handle] = []
+        self._served: Outlet | None = None
         self._connection: TcpConnection | None = None
         self._relay: Relay | None = None
 
@@ -227,12 +228,15 @@ class OutletSession(_Session):
         return self._relay.remote_address
 
     async def _prepare(self) -> None:
-        if self._identity is None:
-            self._parts.append(await self._node.create_outlet(self._outlet, self._target))
-            return
-        channels = await self._node.create_secure_channel_listener(self._identity, self._entrance, trust=self._trust)
-        self._parts.append(channels)
-        self._parts.append(await self._node.create_outlet(self._outlet, self._target, consumer_of=(channels,)))
+        flows: tuple[Flow, ...] = ()
+        if self._identity is not None:
+            channels = await self._node.create_secure_channel_listener(
+                self._identity, self._entrance, trust=self._trust
+            )
+            self._parts.append(channels)
+            flows = (channels,)
+        self._served = await self._node.create_outlet(self._outlet, self._target, consumer_of=flows)
+        self._parts.append(self._served)
 
     async def _build(self) -> None:
         connection = await self._node.tcp_connect(self._hub, timeout=RECONNECT_TIMEOUT_S)
@@ -252,6 +256,8 @@ class OutletSession(_Session):
             await self._connection.close()
 
     async def _close(self) -> None:
+        if self._served is not None:
+            self._served.end_connections()  # while there is a way to tell the other ends
         await self._tear_down()
         for part in reversed(self._parts):
             await part.close()
@@ -366,6 +372,7 @@ class InletSession(_Session):
     async def _close(self) -> None:
         if self._inlet is not None:
             await self._inlet.close()
+            self._inlet.end_connections()  # while there are ways to tell the other ends
         for way in (self._way, *self._retired):
             for part in way:
                 await part.close()

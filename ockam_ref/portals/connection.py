@@ -141,7 +141,7 @@ TRANSITIONS: Final = (
     Transition("Running", "Disconnect", "Ended", "earlier bytes are written, nothing is sent back"),
     Transition("Running", "linger over", "Ended", "Disconnect is sent"),
     Transition("Running", "LinkClosed, StopRequested", "Ended", "the other end is told that the stream was cut"),
-    Transition("Running", "message after a gap, wrong counter", "Ended", "cut: none of it is written, the socket reset"),
+    Transition("Running", "message after a gap, wrong counter", "Ended", "cut: none of it is written; both are told"),
     Transition("Running", "Payload of an end that broke off", "Ended", "the socket is reset, nothing is sent back"),
     Transition("Running", "Pong, though there is no handshake", "Ended", "at an inlet: the modes differ"),
     Transition("Running", "AddressGone of the first hop", "Ended", "the socket is reset"),

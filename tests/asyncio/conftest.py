@@ -186,7 +186,7 @@ class Portal:
             flow = await self.outlet_node.create_secure_channel_listener(bob, "api", consumer_of=(flow,))
             alice = self.inlet_node.create_identity()
             hops = (await self.inlet_node.create_secure_channel(alice, (*hops, "api"), trust=bob.identifier),)
-        self.hops = hops
+        self.hops, self.flow = hops, flow
         self.outlet = await self.outlet_node.create_outlet("outlet", target, consumer_of=(flow,), **options)
         self.inlet = await self.inlet_node.create_inlet("127.0.0.1:0", (*hops, "outlet"), **options)
         return self.inlet.address

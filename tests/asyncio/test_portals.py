@@ -203,9 +203,8 @@ def test_killing_the_other_node_ends_open_connections(run: Run, way: str) -> Non
             writer.write(b"hello")
             assert await reader.readexactly(5) == b"hello"
             await it.outlet_node.close()
-            if way == "plain":
-                with pytest.raises(ConnectionResetError):  # a stream that was cut must not look complete
-                    await reader.read(-1)
+            with pytest.raises(ConnectionResetError):  # a stream that was cut must not look complete
+                await reader.read(-1)
             await target.until(lambda: bool(target.ends))
             writer.close()
 
@@ -226,6 +225,30 @@ def test_closing_an_inlet_leaves_open_connections(run: Run) -> None:
             with pytest.raises(ConnectionRefusedError):
                 await connect(address)
             writer.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("at", ["inlet", "outlet"])
+def test_open_connections_can_be_ended(run: Run, at: str) -> None:
+    async def main() -> None:
+        async with serving(serve_echo) as target, portal() as it:
+            address = await it.open(target.address, "relay-channel")
+            await it.outlet_node.create_outlet("other", target.address, consumer_of=(it.flow,))
+            inlet = await it.inlet_node.create_inlet("127.0.0.1:0", (*it.hops, "other"))
+            cut, left = await connect(address), await connect(inlet.address)
+            for reader, writer in (cut, left):
+                writer.write(b"a")
+                assert await reader.readexactly(1) == b"a"
+            (it.inlet if at == "inlet" else it.outlet).end_connections()
+            with pytest.raises(ConnectionResetError):
+                await cut[0].read(-1)
+            await target.until(lambda: target.ends == ["ConnectionResetError"])
+            left[1].write(b"b")
+            assert await left[0].readexactly(1) == b"b"
+            assert await exchange(address, b"another") == b"another"
+            for _, writer in (cut, left):
+                writer.close()
 
     run(main())
 

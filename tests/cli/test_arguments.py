@@ -1,5 +1,6 @@
 """What cannot be understood ends with exit code 2, what cannot be done with exit code 1; both with a sentence."""
 
+import signal
 import socket
 import sys
 from collections.abc import Iterator
@@ -7,7 +8,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from ockam_ref.cli.main import main
 from tests.commands import environment, run
 from tests.interop.harness import ANY_PORT, CommandLine, Peers
 
@@ -65,11 +68,20 @@ def taken_port() -> Iterator[str]:
         (["send", "1#127.0.0.1:4000 => echo", "hello", "--timeout", "soon"], "not a valid float"),
     ],
 )
-def test_what_cannot_be_understood(words: list[str], sentence: str) -> None:
-    done = run(*words)
-    assert done.code == 2
-    assert done.output == ""
-    assert sentence in " ".join(done.errors.split())
+def test_what_cannot_be_understood(words: list[str], sentence: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process, which is quicker; nothing begins to run that could be left behind."""
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    done = CliRunner().invoke(main, words, prog_name="ockam-ref")
+    assert done.exit_code == 2
+    assert done.stdout == ""
+    assert sentence in " ".join(done.stderr.split())
+
+
+@pytest.mark.spec("CLI-20")
+def test_what_cannot_be_understood_in_a_process() -> None:
+    done = run("outlet", NOWHERE)
+    assert (done.code, done.output) == (2, "")
+    assert "give either --hub HOST:PORT" in done.errors
 
 
 @pytest.mark.spec("CLI-21")

@@ -40,8 +40,17 @@ def test_the_demo() -> None:
 
 
 @pytest.mark.spec("CLI-10", "CLI-62")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("beginning", ["web server", "hub", "outlet", "inlet", "What the hub saw", "Timing"])
+@pytest.mark.parametrize(
+    ("beginning", "number"),
+    [
+        ("web server", signal.SIGTERM),
+        ("hub", signal.SIGINT),
+        ("outlet", signal.SIGTERM),
+        ("inlet", signal.SIGINT),
+        ("What the hub saw", signal.SIGTERM),
+        ("Timing", signal.SIGINT),
+    ],
+)
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_an_interrupted_demo_leaves_nothing_behind(number: int, beginning: str, peers: Peers) -> None:
     mark = os.urandom(16).hex()

@@ -43,8 +43,7 @@ def end_all(processes: tuple[Process, ...], number: int) -> dict[str, float]:
 
 
 @pytest.mark.spec("CLI-10", "HOST-19")
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize(("number", "loop"), [(signal.SIGINT, "asyncio"), (signal.SIGTERM, "uvloop")])
 def test_idle(number: int, loop: str, target: Target) -> None:
     with Peers(environment(loop=loop)) as peers:
         portal = open_portal(CommandLine(peers), target.address)
@@ -55,8 +54,7 @@ def test_idle(number: int, loop: str, target: Target) -> None:
 
 
 @pytest.mark.spec("CLI-10", "HOST-19")
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize(("number", "loop"), [(signal.SIGINT, "uvloop"), (signal.SIGTERM, "asyncio")])
 def test_with_open_connections_and_bytes_that_nobody_takes(number: int, loop: str) -> None:
     with Peers(environment(loop=loop)) as peers, stalled() as target, ExitStack() as clients:
         portal = open_portal(CommandLine(peers), target)

@@ -72,6 +72,6 @@ def test_both_ends_must_agree_about_the_channel(command_line: CommandLine, targe
     agreeing = command_line.inlet(Direct(outlet["listen"]))[1]["listen"]
     with connect(without):
         dropped = process.event("message-dropped")
-    assert dropped["rule"] == "flow-control"
+    assert dropped["rule"] == "outgoing:flow-control"
     assert http_get(agreeing) == "target"
     assert [event["event"] for event in process.seen].count("connection-opened") == 0

@@ -2,7 +2,6 @@
 
 import hashlib
 import socket
-import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -12,42 +11,12 @@ from typing import Final, Self
 from tests.interop.traffic import WAIT_S
 
 _CHUNK: Final = 256 * 1024
-_RESET: Final = struct.pack("ii", 1, 0)
 
 
 def address_of(listener: socket.socket) -> str:
     """Return where a socket listens, as ``HOST:PORT``."""
     host, port = listener.getsockname()
     return f"{host}:{port}"
-
-
-def reset(connection: socket.socket) -> None:
-    """Close a connection by a reset, as the kernel does for a process that is killed with bytes unread."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-    connection.close()
-
-
-def read_to_end(connection: socket.socket) -> tuple[bytearray, str]:
-    """Read until the other side ends; return what came, and ``finished`` or ``reset``.
-
-    Raises:
-        TimeoutError: it neither sends nor ends.
-    """
-    got = bytearray()
-    try:
-        while chunk := connection.recv(_CHUNK):
-            got += chunk
-    except ConnectionError:
-        return got, "reset"
-    return got, "finished"
-
-
-def assert_beginning(whole: bytes, got: bytes | bytearray) -> None:
-    """Fail unless nothing but the beginning of ``whole`` was got."""
-    if whole.startswith(got):
-        return
-    offset = next(at for at, (left, right) in enumerate(zip(whole, got, strict=False)) if left != right)
-    raise AssertionError(f"a wrong byte at offset {offset} of {len(got)}")
 
 
 class Received:

@@ -5,7 +5,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from enum import StrEnum
 from types import TracebackType
 from typing import Final, Self
@@ -118,10 +118,11 @@ def cut(frame: bytes, chance: random.Random) -> list[bytes]:
     return [struct.pack(">I", length) + frame[4 : 4 + length]]
 
 
-TAMPERS: Final[dict[str, Tamper]] = {
-    one.__name__: one
-    for one in (flip, flip_payload, flip_length, drop, repeat, swap, swap_bytes, lose_byte, repeat_byte, cut)
-}
+OF_PACKETS: Final[dict[str, Tamper]] = {one.__name__: one for one in (flip_payload, swap_bytes, drop, repeat, swap)}
+"""What leaves the frames whole: a relay on the way may do it to a channel."""
+
+OF_STREAMS: Final[dict[str, Tamper]] = {one.__name__: one for one in (flip, flip_length, lose_byte, repeat_byte, cut)}
+"""What may break the frames or the messages in them, so that whoever reads them ends the link."""
 
 
 class TamperingRelay:
@@ -160,6 +161,8 @@ class TamperingRelay:
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads[1:]:
             thread.join(WAIT_S)
+        for connection in self._open:
+            connection.close()
 
     def _spawn(self, work: Callable[..., None], *arguments: object) -> None:
         thread = threading.Thread(target=work, args=arguments, daemon=True)
@@ -181,7 +184,7 @@ class TamperingRelay:
     def _pass(self, source: socket.socket, sink: socket.socket, direction: Direction) -> None:
         frames = Frames()
         held: list[bytes] = []
-        with closing(sink), suppress(OSError):
+        try:
             while data := source.recv(_CHUNK):
                 for frame in frames.take(data):
                     changed = self._change(frame, direction)
@@ -191,6 +194,10 @@ class TamperingRelay:
                     sink.sendall(b"".join((*changed, *held)))
                     held.clear()
             sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            for end in (source, sink):
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
 
     def _change(self, frame: bytes, direction: Direction) -> list[bytes] | None:
         armed = self._armed

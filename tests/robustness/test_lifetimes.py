@@ -3,8 +3,7 @@
 import socket
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import NamedTuple
@@ -14,7 +13,8 @@ import pytest
 from tests.commands import open_portal
 from tests.interop.harness import CommandLine, Direct, Peer, Peers, Relayed
 from tests.interop.traffic import Target, check_echo, connect, data_of, read_exactly
-from tests.robustness.servers import Server, assert_beginning, echo, read_to_end, reset
+from tests.robustness.clients import RESETS, TOLD_S, Sending, assert_beginning, read_to_end, reset, until, works
+from tests.robustness.servers import Server, echo
 
 BACK_S = 5.0
 """A new portal connection works so long after the hub is back."""
@@ -22,14 +22,10 @@ BACK_S = 5.0
 SILENT_NODE_BACK_S = 15.0
 """Behind a living hub a node that was replaced is only silent; the deadline for Pong, 10 seconds, finds it out."""
 
-TOLD_S = 3.0
 SOME_BYTES = 3_000_000
 LENGTH = 64 * 1024 * 1024
-RETRY_S = 0.02
 SHORT, LONG = 100, 1024 * 1024
 CLIENTS = (LONG, LONG, SHORT, SHORT, SHORT, SHORT, SHORT, SHORT)
-
-RESETS = ("ConnectionResetError", "BrokenPipeError")
 
 TARGET_PROCESS = """
 import json, signal
@@ -40,47 +36,6 @@ with Target() as target:
 """
 
 
-def until(condition: Callable[[], bool], *, timeout: float = 20.0) -> float:
-    """Wait for something that no event tells of; return how long it took."""
-    began = time.monotonic()
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < began + timeout
-        pause.wait(RETRY_S)
-    return time.monotonic() - began
-
-
-def works(address: str, *, timeout: float) -> bool:
-    """Whether a new portal connection carries a few bytes there and back."""
-    with suppress(OSError, EOFError), connect(address) as client:
-        client.settimeout(timeout)
-        client.sendall(b"Eagain")
-        return read_exactly(client, 5) == b"again"
-    return False
-
-
-class Sending:
-    """Sends in a thread of its own, which ends with the connection at the latest."""
-
-    def __init__(self, client: socket.socket, data: bytes) -> None:
-        self._client, self._data = client, data
-        self._error = ""
-        self._thread = threading.Thread(target=self._send, daemon=True)
-        self._thread.start()
-
-    def _send(self) -> None:
-        try:
-            self._client.sendall(self._data)
-        except OSError as error:
-            self._error = type(error).__name__
-
-    def error(self) -> str:
-        """Return why not everything could be sent.  A reset is told to the sender or to the reader, not to both."""
-        self._thread.join(TOLD_S)
-        assert not self._thread.is_alive()
-        return self._error
-
-
 @contextmanager
 def load(address: str) -> Iterator[list[int]]:
     """Keep a portal busy with bulk and with short connections; yield how many of each client's were right so far."""
@@ -89,7 +44,7 @@ def load(address: str) -> Iterator[list[int]]:
     completed, wrong = [0] * len(CLIENTS), []
 
     def keep_busy(number: int, size: int) -> None:
-        while not stop.wait(RETRY_S / 4):
+        while not stop.wait(0.005):
             with suppress(OSError, EOFError), connect(address) as client:
                 client.settimeout(TOLD_S)
                 Sending(client, b"E" + data[:size])
@@ -252,3 +207,23 @@ def test_a_client_that_is_killed_amid_a_transfer(command_line: CommandLine) -> N
         assert_beginning(data, received.data)
         for process in (portal.inlet, portal.outlet):
             assert process.event("connection-closed", timeout=TOLD_S)["reason"]
+
+
+@pytest.mark.spec("PT-36")
+def test_an_outlet_that_is_killed_behind_a_living_hub_amid_a_transfer(command_line: CommandLine) -> None:
+    """No wire tells of it, so the client may meet silence in place of an end; it meets no wrong byte."""
+    data = data_of(8, LENGTH)
+    with Server(echo) as target:
+        portal = open_portal(command_line, target.address)
+        with connect(portal.address) as client:
+            Sending(client, data)
+            got = read_exactly(client, SOME_BYTES)
+            portal.outlet.kill()
+            client.settimeout(TOLD_S / 3)
+            with suppress(TimeoutError):
+                while chunk := client.recv(64 * 1024):
+                    got += chunk
+            assert_beginning(data, got)
+        received = target.connection(0)
+        assert received.ended.wait(TOLD_S)
+        assert_beginning(data, received.data)

@@ -9,7 +9,8 @@ import pytest
 from tests.commands import open_portal
 from tests.interop.harness import CommandLine, Direct
 from tests.interop.traffic import Target, check_http, connect, http_get, read_exactly
-from tests.robustness.servers import FullListener, Received, Server, echo, read_to_end
+from tests.robustness.clients import read_to_end
+from tests.robustness.servers import FullListener, Received, Server, echo
 
 AT_ONCE_S = 1.0
 PATIENCE_S = 8.0

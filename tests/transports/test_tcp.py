@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ockam_transports import stream_socket
+from ockam_transports import stream_socket, tcp
 from ockam_transports.base import LOW_WATER_BYTES
 from ockam_transports.stream_socket import StreamSocketLink
 from tests.transports.conftest import BIG, Run, Scene
@@ -316,10 +316,12 @@ def test_close_gives_up_on_a_side_that_takes_nothing(run: Run, host: Any, monkey
 
     async def main() -> None:
         async with Scene(host) as scene:
-            link, _ = await scene.pair()
+            link, client = await scene.pair()
             scene.do(link, lambda: link.write((bytes(BIG),)), link.close)
             await host.told("gone", link.id)
             assert link.buffered == 0
+            with pytest.raises(ConnectionResetError):  # bytes are missing: no orderly end
+                await client.read_all()
 
     run(main())
 
@@ -374,6 +376,26 @@ def test_a_reset_while_reading_is_told_once(run: Run, host: Any) -> None:
 
 
 @pytest.mark.spec("HOST-6")
+def test_a_reset_behind_more_than_one_read_takes(run: Run, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp, "READ_BYTES", 1000)
+
+    async def main() -> None:
+        async with Scene(host) as scene:
+            link, client = await scene.pair()
+            await client.send(bytes(10_500))
+            client.reset()
+            await scene.barrier()
+            link.start_reading()
+            assert "reset" in await host.told("closed", link.id)
+            assert len(host.received[link.id]) == 10_500
+            await scene.barrier()
+            assert host.count("closed", link.id) == 1
+            assert link.buffered == 0
+
+    run(main())
+
+
+@pytest.mark.spec("HOST-6")
 def test_a_broken_write_is_told_after_what_came_before_it(run: Run, host: Any) -> None:
     async def main() -> None:
         async with Scene(host) as scene:
@@ -418,6 +440,18 @@ def test_abort_is_silent_and_resets(run: Run, host: Any) -> None:
             with pytest.raises(ConnectionResetError):
                 await client.read_all()
             assert host.count("gone", link.id) == 1
+
+    run(main())
+
+
+def test_abort_behind_an_orderly_end_resets_nothing(run: Run, host: Any) -> None:
+    async def main() -> None:
+        async with Scene(host) as scene:
+            link, client = await scene.pair()
+            scene.do(link, lambda: link.write((b"all of it",)), link.close, link.abort)
+            await host.told("gone", link.id)
+            assert client.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+            assert await client.read_all() == b"all of it"
 
     run(main())
 

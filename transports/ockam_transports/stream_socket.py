@@ -6,6 +6,7 @@ yet; and ``sendmsg`` writes many chunks without gluing them, which doubles the t
 """
 
 import asyncio
+import os
 import socket
 import struct
 from collections import deque
@@ -226,7 +227,11 @@ class StreamSocketLink:
             self._end(describe(error))
             return
         if count:
-            self._host.bytes_received(self.id, bytes(self._buffer[:count]))
+            data = bytes(self._buffer[:count])
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if code:  # uvloop calls but once for a connection that broke, whatever there is left to read
+                self._break(describe(OSError(code, os.strerror(code))))
+            self._host.bytes_received(self.id, data)
         else:
             self._peer_finished = True
             self.stop_reading()

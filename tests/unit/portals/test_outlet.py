@@ -326,7 +326,13 @@ def test_what_waits_is_bounded_in_number_and_size() -> None:
     many, large = start_outlet_connection(skip_handshake=True), start_outlet_connection(skip_handshake=True)
     for _ in range(MAX_WAITING_MESSAGES):
         assert many.take(message(KEY, payload(b"x"), back=TO_I)) == ()
-    ended(many, many.take(message(KEY, payload(b"x"), back=TO_I)), "too much came", close=True, said=(BROKEN_OFF, DISCONNECT))
+    ended(
+        many,
+        many.take(message(KEY, payload(b"x"), back=TO_I)),
+        "too much came",
+        close=True,
+        said=(BROKEN_OFF, DISCONNECT),
+    )
     half = payload(bytes(MAX_WAITING_BYTES // 2))
     assert large.take(message(KEY, half, back=TO_I)) == ()
     ended(large, large.take(message(KEY, half, back=TO_I)), "too much came", close=True, said=(BROKEN_OFF, DISCONNECT))
