@@ -17,6 +17,13 @@ from tests.interop.harness import ANY_PORT, CommandLine, Peers
 SOMEBODY = "I" + "5a" * 32
 NOWHERE = "127.0.0.1:1"
 
+IMPATIENT = """
+from ockam_ref.asyncio import sessions
+from ockam_ref.cli.main import main
+sessions.REGISTER_TIMEOUT_S = sessions.CHANNEL_TIMEOUT_S = 0.5
+main(prog_name="ockam-ref")
+"""
+
 
 @pytest.fixture
 def closed_port() -> Iterator[str]:
@@ -133,16 +140,16 @@ def test_a_name_that_nobody_knows() -> None:
 def test_what_listens_there_is_no_hub(taken_port: str, command_line: CommandLine) -> None:
     """A node without a relay service, and one without the outlet asked for: silence on the wire, a sentence here."""
     node = command_line.outlet(NOWHERE)[1]["listen"]
-    outlet = command_line.start("outlet", NOWHERE, "--hub", node)
-    inlet = command_line.start("inlet", ANY_PORT, "--hub", node, "forward_to_bob")
-    silent = command_line.start("inlet", ANY_PORT, "--node", taken_port)
-    assert (outlet.ended(), inlet.ended(), silent.ended()) == (1, 1, 1)
-    assert outlet.errors().endswith("Is it a hub that listens there?\n")
-    assert inlet.errors().endswith("Is the outlet running? Is forward_to_bob the forwarding address that it printed?\n")
-    assert silent.errors().endswith("Is the outlet running? Is it a node with a secure channel listener?\n")
-    for process in (outlet, inlet, silent):
-        assert process.seen == []
-        assert "0#" not in process.errors()
+    impatient = [sys.executable, "-c", IMPATIENT]
+    outlet = run("outlet", NOWHERE, "--hub", node, command=impatient)
+    inlet = run("inlet", ANY_PORT, "--hub", node, "forward_to_bob", command=impatient)
+    silent = run("inlet", ANY_PORT, "--node", taken_port, command=impatient)
+    assert outlet.errors.endswith("Is it a hub that listens there?\n")
+    assert inlet.errors.endswith("Is the outlet running? Is forward_to_bob the forwarding address that it printed?\n")
+    assert silent.errors.endswith("Is the outlet running? Is it a node with a secure channel listener?\n")
+    for done in (outlet, inlet, silent):
+        assert (done.code, done.output) == (1, "")
+        assert "0#" not in done.errors
 
 
 @pytest.mark.spec("CLI-22")

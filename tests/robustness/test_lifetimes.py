@@ -19,7 +19,7 @@ from tests.robustness.servers import Server, echo
 BACK_S = 5.0
 """A new portal connection works so long after the hub is back."""
 
-SILENT_NODE_BACK_S = 15.0
+SILENT_NODE_BACK_S = 20.0
 """Behind a living hub a node that was replaced is only silent; the deadline for Pong, 10 seconds, finds it out."""
 
 SOME_BYTES = 3_000_000
