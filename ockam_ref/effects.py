@@ -130,9 +130,29 @@ class Own:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Tell me (``AddressGone``) when the worker behind this address stops, at once if there is none."""
+    """Tell me (``AddressGone``) when the worker behind this address stops, at once if there is none.
+
+    With ``beyond``, tell me too when the node at the other end of that link says that its own address ``beyond`` is
+    gone; a worker has one such place at a time, and a later one replaces it.
+    """
 
     address: Address
+    beyond: Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WatchTerminal:
+    """As ``Watch``, but only if hops behind the address belong to another node."""
+
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class TellBeyond:
+    """The node at the other end of my address ``hop`` says that its own address ``beyond`` is gone."""
+
+    hop: Address
+    beyond: Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +289,8 @@ NodeEffect: TypeAlias = (
     | CopyConsumers
     | Own
     | Watch
+    | WatchTerminal
+    | TellBeyond
     | NamePeer
     | ComparePeer
     | SetTimer

@@ -33,7 +33,9 @@ from ockam_ref.effects import (
     StartWorker,
     StopWorker,
     Tell,
+    TellBeyond,
     Watch,
+    WatchTerminal,
 )
 from ockam_ref.errors import ErrorCode, MisuseError
 from ockam_ref.events import (
@@ -80,6 +82,7 @@ class _Record:
         "state",
         "stopped",
         "timers",
+        "watched_beyond",
         "watchers",
         "watching",
     )
@@ -96,6 +99,7 @@ class _Record:
         self.timers: dict[str, None] = {}
         self.watchers: dict[tuple[_Record, Address], None] = {}
         self.watching: dict[tuple[_Record, Address], None] = {}
+        self.watched_beyond: tuple[Address, Address] | None = None
 
 
 class Node:
@@ -114,6 +118,7 @@ class Node:
         self._mailboxes: dict[Address, tuple[Mailbox, _Record]] = {}
         self._link_owners: dict[LinkId, _Record] = {}
         self._peers: dict[Address, bytes] = {}
+        self._beyond: dict[tuple[Address, Address], dict[_Record, None]] = {}
         self._known_peers = KnownPeers()
         self._last_link = 0
         self._queue: deque[tuple[_Record, WorkerEvent, int]] = deque()
@@ -137,7 +142,9 @@ class Node:
             StartWorker: self._start_worker,
             StopWorker: self._stop_worker,
             Tell: self._tell,
+            TellBeyond: self._tell_beyond,
             Watch: self._watch,
+            WatchTerminal: self._watch_terminal,
         }
 
     # ---- the host's calls
@@ -389,6 +396,7 @@ class Node:
         for link in record.links:
             self._link_owners.pop(link, None)
             self._out.append(CloseLink(link, reason))
+        self._forget_beyond(record)
         for watched, alias in record.watching:
             watched.watchers.pop((record, alias), None)
         for watcher, alias in record.watchers:
@@ -426,6 +434,29 @@ class Node:
         if found is not None:
             self._queue.append((found[1], effect.event, depth))
 
+    def _watch_terminal(self, record: _Record, effect: WatchTerminal, depth: int) -> None:
+        found = self._mailboxes.get(effect.address)
+        if found is not None and found[0].terminal:
+            self._watch(record, Watch(effect.address), depth)
+
+    def _watch_beyond(self, record: _Record, place: tuple[Address, Address]) -> None:
+        self._forget_beyond(record)
+        record.watched_beyond = place
+        self._beyond.setdefault(place, {})[record] = None
+
+    def _forget_beyond(self, record: _Record) -> None:
+        if record.watched_beyond is not None:
+            watchers = self._beyond[record.watched_beyond]
+            del watchers[record]
+            if not watchers:
+                del self._beyond[record.watched_beyond]
+            record.watched_beyond = None
+
+    def _tell_beyond(self, _: _Record, effect: TellBeyond, depth: int) -> None:
+        for watcher in list(self._beyond.get((effect.hop, effect.beyond), ())):
+            self._forget_beyond(watcher)
+            self._queue.append((watcher, AddressGone(effect.hop, self._now), depth))
+
     def _watch(self, record: _Record, effect: Watch, depth: int) -> None:
         found = self._mailboxes.get(effect.address)
         if found is None:
@@ -433,6 +464,8 @@ class Node:
         elif found[1] is not record:
             found[1].watchers[record, effect.address] = None
             record.watching[found[1], effect.address] = None
+        if effect.beyond is not None and found is not None:
+            self._watch_beyond(record, (effect.address, effect.beyond))
 
     def _set_timer(self, record: _Record, effect: SetTimer, _: int) -> None:
         record.timers[effect.name] = None

@@ -87,9 +87,14 @@ def opened(state: Open) -> Effects:
     return (
         CancelTimer("handshake"),
         NamePeer(encryptor, state.peer),
-        Watch(state.remote_route[0]),
+        watch(state.remote_route),
         Report(ChannelOpened(worker, encryptor, state.peer, state.initiator)),
     )
+
+
+def watch(route: Route) -> Watch:
+    """Watch the first hop of a way, and what the node behind it says of the second."""
+    return Watch(route[0], route[1] if len(route) > 1 else None)
 
 
 def receive(state: Open, event: WorkerEvent) -> tuple[Open | Closed, Effects]:
@@ -171,7 +176,7 @@ def _learn_route(
         state.peer,
         nonce,
     )
-    return state, (forward,) if route[0] == before[0] else (Watch(route[0]), forward)
+    return state, (forward,) if route[:2] == before[:2] else (watch(route), forward)
 
 
 def _with(state: Open, sending: SendingState, receiving: ReceivingState) -> Open:

@@ -19,9 +19,19 @@ from ockam_ref.effects import (
     SendBytes,
     StartReading,
     StopWorker,
+    TellBeyond,
+    WatchTerminal,
 )
 from ockam_ref.errors import DecodeError, ErrorCode
-from ockam_ref.events import BytesReceived, LinkClosed, LinkFinished, MessageReceived, StopRequested, WorkerEvent
+from ockam_ref.events import (
+    AddressGone,
+    BytesReceived,
+    LinkClosed,
+    LinkFinished,
+    MessageReceived,
+    StopRequested,
+    WorkerEvent,
+)
 from ockam_ref.links.framing import AwaitingVersion, Broken, FramingState
 from ockam_ref.links.framing import receive as cut_frames
 from ockam_ref.machine import FlowControlId, Fresh, LinkId, Machine, Mailbox, Needs, Transition, Worker
@@ -33,6 +43,7 @@ from ockam_ref.wire.transport_message import (
     MAX_MESSAGE_LENGTH,
     TransportMessage,
     decode_transport_message,
+    encode_transport_message,
     transport_message_parts,
 )
 
@@ -56,12 +67,13 @@ class TcpLink:
 
 @dataclass(frozen=True, slots=True)
 class LinkState:
-    """An open connection."""
+    """An open connection; ``next_hop`` is where the last message from it went."""
 
     link: LinkId
     sender: Address
     receiver: Address
     framing: FramingState
+    next_hop: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +86,7 @@ TcpLinkState: TypeAlias = LinkState | Ended
 TRANSITIONS: Final = (
     Transition("LinkState", "BytesReceived", "LinkState", "the messages in them are forwarded, or recorded drops"),
     Transition("LinkState", "MessageReceived", "LinkState", "one frame is sent, or a recorded drop"),
+    Transition("LinkState", "AddressGone", "LinkState", "the peer is told that a hop behind us is gone"),
     Transition("LinkState", "bad framing, bad message, LinkFinished", "Ended", "the link is closed, LinkLost"),
     Transition("LinkState", "LinkClosed", "Ended", "LinkLost"),
     Transition("LinkState", "StopRequested", "Ended", "the link is closed"),
@@ -110,6 +123,8 @@ def receive(state: TcpLinkState, event: WorkerEvent) -> tuple[TcpLinkState, Effe
             return state, (_send(state, event.message),)
         case BytesReceived():
             return _receive_bytes(state, event.data)
+        case AddressGone(address):
+            return state, (_send_notice(state, address),)
         case LinkFinished():
             return _end(state, "the peer closed the connection")
         case LinkClosed(_, reason):
@@ -131,34 +146,50 @@ def _send(state: LinkState, message: LocalMessage) -> SendBytes | Report:
     return SendBytes(state.link, (length.to_bytes(4, "big") + head, payload, tail))
 
 
+def _send_notice(state: LinkState, gone: Address) -> SendBytes:
+    """Tell the node at the other end that a hop of ours, by which its messages went on, is gone.
+
+    It is a heartbeat with that hop in its return route: every node swallows it, and one of our kind can then tell its
+    channels, which would otherwise wait for ever.
+    """
+    body = encode_transport_message(TransportMessage((), (gone,), b""))
+    return SendBytes(state.link, (len(body).to_bytes(4, "big") + body,))
+
+
 def _receive_bytes(state: LinkState, data: bytes | memoryview) -> tuple[TcpLinkState, Effects]:
     framing, frames = cut_frames(state.framing, data)
     effects: list[Effect] = []
+    watches: list[WatchTerminal] = []
+    next_hop = state.next_hop
     for frame in frames:
         try:
             effect = _read_message(state, frame)
         except DecodeError as error:
             ended, closing = _end(state, f"the peer sent a message that cannot be read: {error}")
             return ended, (*effects, *closing)
-        if effect is not None:
-            effects.append(effect)
+        if effect is None:
+            continue
+        effects.append(effect)
+        if type(effect) is Forward and effect.message.onward_route[0] != next_hop:
+            next_hop = effect.message.onward_route[0]
+            watches.append(WatchTerminal(next_hop))
     if isinstance(framing, Broken):
         ended, closing = _end(state, framing.reason)
         return ended, (*effects, *closing)
-    if framing is not state.framing:
-        state = LinkState(state.link, state.sender, state.receiver, framing)
-    return state, tuple(effects)
+    if framing is not state.framing or next_hop is not state.next_hop:
+        state = LinkState(state.link, state.sender, state.receiver, framing, next_hop)
+    return state, (*effects, *watches)
 
 
-def _read_message(state: LinkState, frame: memoryview) -> Forward | Report | None:
+def _read_message(state: LinkState, frame: memoryview) -> Forward | TellBeyond | Report | None:
     try:
         onward_route, return_route, payload, tracing_context = decode_transport_message(frame)
     except DecodeError as error:
         if error.code is ErrorCode.TOO_LONG:
             return Report(MessageDropped("route-too-long", str(error), state.receiver, (), ()))
         raise
-    if not onward_route:  # a heartbeat
-        return None
+    if not onward_route:  # a heartbeat, or a notice
+        return TellBeyond(state.sender, return_route[0]) if return_route else None
     if len(frame) - len(payload) > MAX_ROUTES_LENGTH:
         detail = f"more than {MAX_ROUTES_LENGTH} bytes beside the payload"
         return Report(MessageDropped("too-long", detail, state.receiver, onward_route, return_route))

@@ -237,7 +237,7 @@ def test_the_responder_learns_its_way_from_newer_payloads_only() -> None:
     assert pair.b.state.remote_route == (B_HOP, A_REMOTE)  # nonce 0 teaches nothing
     assert len(arrive(one, B_HOP)) == 1
     assert pair.b.state.remote_route == (B_HOP, A_REMOTE)
-    assert Watch(other) in arrive(late, other, third)
+    assert Watch(other, third) in arrive(late, other, third)
     assert pair.b.state.remote_route == (other, third, A_REMOTE)
     assert len(arrive(two, third)) == 1  # older than what taught the last way
     assert pair.b.state.remote_route == (other, third, A_REMOTE)

@@ -10,9 +10,12 @@ from ockam_ref.channels.listener import SecureChannelListener
 from ockam_ref.channels.trust import TrustIdentifier
 from ockam_ref.errors import ErrorCode
 from ockam_ref.events import BytesReceived
+from ockam_ref.links.tcp_link import LinkState
 from ockam_ref.links.tcp_listener import TcpListener
 from ockam_ref.machine import Mailbox
 from ockam_ref.observations import ChannelClosed, ChannelOpened, HandshakeFailed
+from ockam_ref.relays.remote import RemoteRelay
+from ockam_ref.relays.service import RelayService
 from ockam_ref.testing.memory_host import MemoryHost, MemoryNetwork
 from ockam_ref.testing.spent_states import refuse_repeated_nonces
 from ockam_ref.wire.address import Address, local
@@ -392,6 +395,51 @@ def test_a_channel_through_a_node_between() -> None:
     assert HELLO not in seen
     assert BOB.identifier.value not in seen
     assert ALICE.identifier.value not in seen
+
+
+@pytest.mark.spec("CH-30", "LINK-34")
+@pytest.mark.parametrize("dead", ["initiator", "responder"])
+def test_both_ends_of_a_channel_over_a_hub_learn_that_a_link_to_the_hub_has_died(dead: str) -> None:
+    net = MemoryNetwork()
+    alice, hub, bob = net.host("alice"), net.host("hub"), net.host("bob")
+    at_hub = hub.start(TcpListener("HUB"))
+    hub.start(RelayService(local("relays"), consumer_of=("HUB",), relay_consumer_of=("HUB",)))
+    of_bob, of_alice = net.connect(bob, hub, at_hub), net.connect(alice, hub, at_hub)
+    producer = bob.node.flow_controls.find_producer(of_bob)
+    assert producer
+    bob.start(SecureChannelListener(LISTENER, BOB, "CHANNELS", consumer_of=(producer.flow_control_id,)))
+    bob.start(Echo(local("echo"), ("CHANNELS",)))
+    bob.start(RemoteRelay((of_bob, local("relays")), "bob"))
+    net.run()
+    app = alice.start(Application((Mailbox(local("app")),)))
+    for number in range(2):
+        alice.start(SecureChannel(ALICE, (of_alice, local("bob"), LISTENER), f"FLOW {number}"))
+        alice.node.flow_controls.add_consumer(app, f"FLOW {number}")
+    net.run()
+    for opened in observed(alice, ChannelOpened):
+        say(alice, app, opened.encryptor, local("echo"))
+    assert len(alice.delivered) == 2
+    host, link = (alice, of_alice) if dead == "initiator" else (bob, of_bob)
+    host.stop(link, "killed")
+    net.run()
+    other = bob if dead == "initiator" else alice
+    assert [closed.reason for closed in observed(other, ChannelClosed)] == ["the way to the peer is gone"] * 2
+    assert not alice.node._beyond
+    assert not bob.node._beyond
+
+
+@pytest.mark.spec("LINK-34")
+def test_a_notice_of_something_else_ends_nothing() -> None:
+    world = World()
+    opened = world.open()
+    hop_of_bob = next(a for a in world.bob.node.addresses() if isinstance(world.bob.node.state_of(a), LinkState))
+    link = world.bob.node.state_of(hop_of_bob)
+    assert isinstance(link, LinkState)
+    (back,) = (other for host, other in (world.bob.peers[link.link],))
+    body = encode_transport_message(TransportMessage((), (local("another"),), b""))
+    world.alice.feed(BytesReceived(back, framed(body), world.net.now))
+    world.net.run()
+    assert opened.worker in world.alice.node
 
 
 @pytest.mark.spec("CH-1")

@@ -91,7 +91,7 @@ def test_message_3_waits_for_the_comparison() -> None:
     assert told == [
         CancelTimer("handshake"),
         NamePeer(A_ENCRYPTOR, BOB.identifier.value),
-        Watch(A_HOP),
+        Watch(A_HOP, B_REMOTE),
         Report(ChannelOpened(A_REMOTE, A_ENCRYPTOR, BOB.identifier.value, initiator=True)),
     ]
     assert pair.a.state.remote_route == (A_HOP, B_REMOTE)

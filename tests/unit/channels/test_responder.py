@@ -100,7 +100,7 @@ def test_the_channel_opens_after_the_comparison() -> None:
     assert pair.b.step(PeerCompared(None, NOW)) == (
         CancelTimer("handshake"),
         NamePeer(B_ENCRYPTOR, ALICE.identifier.value),
-        Watch(B_HOP),
+        Watch(B_HOP, A_REMOTE),
         Report(ChannelOpened(B_REMOTE, B_ENCRYPTOR, ALICE.identifier.value, initiator=False)),
         SETTLED,
     )

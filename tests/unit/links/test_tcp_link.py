@@ -1,5 +1,7 @@
 """One connection to another node: bytes to messages and back, what ends it and what does not."""
 
+from dataclasses import replace
+
 import pytest
 
 from ockam_ref.effects import (
@@ -13,8 +15,10 @@ from ockam_ref.effects import (
     SendBytes,
     StartReading,
     StopWorker,
+    TellBeyond,
+    WatchTerminal,
 )
-from ockam_ref.events import BytesReceived, LinkClosed, LinkFinished, StopRequested
+from ockam_ref.events import AddressGone, BytesReceived, LinkClosed, LinkFinished, StopRequested
 from ockam_ref.links.framing import AwaitingFrame, AwaitingVersion
 from ockam_ref.links.tcp_link import MAX_ROUTES_LENGTH, Ended, LinkState, TcpLink, TcpLinkState, receive, start
 from ockam_ref.machine import LinkId, Mailbox
@@ -80,8 +84,8 @@ def test_an_accepted_connection_has_a_flow_control_of_its_own() -> None:
 def test_a_message_enters_with_our_sender_in_front_of_the_way_back() -> None:
     state, effects = arrive(b"\x01" + framed(message("echo x", "app", b"hi", "trace")), NEW)
     expected = LocalMessage(route("echo x"), route("sender app"), b"hi", (), "trace")
-    assert effects == (Forward(RECEIVER, expected),)
-    assert state == OPEN
+    assert effects == (Forward(RECEIVER, expected), WatchTerminal(local("echo")))
+    assert state == replace(OPEN, next_hop=local("echo"))
 
 
 @pytest.mark.spec("LINK-21")
@@ -180,7 +184,7 @@ def test_more_hops_than_we_take_is_a_drop_and_the_connection_stays() -> None:
     assert rules(effects) == ["route-too-long", "route-too-long"]
     assert [len(one.onward_route) for one in forwarded(effects)] == [255, 1]
     assert [len(one.return_route) for one in forwarded(effects)] == [256, 1]
-    assert state == OPEN
+    assert state == replace(OPEN, next_hop=local("next"))
 
 
 @pytest.mark.spec("LINK-10")
@@ -194,7 +198,38 @@ def test_a_message_with_little_payload_and_long_routes_is_a_drop_and_the_connect
     assert len(forwarded(effects)) == 2
     (dropped,) = reported(effects, MessageDropped)
     assert (dropped.rule, dropped.source) == ("too-long", RECEIVER)
+    assert state == replace(OPEN, next_hop=local("next"))
+
+
+# ---- hops that go away
+
+
+@pytest.mark.spec("LINK-34")
+def test_each_change_of_the_next_hop_is_watched() -> None:
+    data = b"".join(framed(message(name)) for name in ("a x", "a y", "b x", "b x"))
+    state, effects = arrive(data)
+    assert [effect for effect in effects if isinstance(effect, WatchTerminal)] == [
+        WatchTerminal(local("a")),
+        WatchTerminal(local("b")),
+    ]
+    _, again = arrive(framed(message("b z")), state if isinstance(state, LinkState) else OPEN)
+    assert not [effect for effect in again if isinstance(effect, WatchTerminal)]
+
+
+@pytest.mark.spec("LINK-34")
+def test_a_hop_that_is_gone_is_told_by_a_heartbeat_with_its_address() -> None:
+    state, (sent,) = receive(OPEN, AddressGone(local("gone"), NOW))
+    assert isinstance(sent, SendBytes)
+    assert sent == SendBytes(LINK, (framed(TransportMessage((), (local("gone"),), b"", "{}")),))
     assert state == OPEN
+
+
+@pytest.mark.spec("LINK-8", "LINK-34")
+def test_a_heartbeat_with_an_address_is_told_to_who_goes_over_it() -> None:
+    state, effects = arrive(framed(message("", "gone and more")))
+    assert effects == (TellBeyond(SENDER, local("gone")),)
+    assert state == OPEN
+    assert arrive(framed(message(""))) == (OPEN, ())
 
 
 # ---- sending
