@@ -124,24 +124,38 @@ def test_clients_find_out_at_once_that_there_is_no_way(run: Run) -> None:
     run(main())
 
 
-@pytest.mark.spec("HOST-22")
+@pytest.mark.spec("HOST-20", "LINK-34")
 def test_an_outlet_node_that_restarts_behind_a_living_hub_is_found_again(run: Run) -> None:
     async def main() -> None:
-        async with serving(serve_echo) as target, Scene(target.address, pong_timeout_s=0.2) as scene:
+        async with serving(serve_echo) as target, Scene(target.address) as scene:
             assert await exchange(scene.inlet.address, b"before") == b"before"
             before = scene.inlet.peer
+            await scene.outlet_stack.aclose()
+            assert (await next_of(scene.inlet, WayLost)).reason == "the way to the peer is gone"
+            await scene.start_outlet()
+            async with asyncio.timeout(5):
+                await next_of(scene.inlet, WayRestored)
+            assert await exchange(scene.inlet.address, b"after") == b"after"
+            assert scene.inlet.peer != before
+
+    run(main())
+
+
+@pytest.mark.spec("HOST-22")
+def test_an_outlet_that_answers_nothing_makes_the_way_suspect(run: Run) -> None:
+    async def main() -> None:
+        async with serving(serve_echo) as target, Scene(target.address, pong_timeout_s=0.2) as scene:
             scene.inlet._suspect("too young to be suspected")
             assert not scene.inlet._lost.done()
-            await scene.outlet_stack.aclose()
-            await scene.start_outlet()
+            assert scene.outlet._served is not None
+            await scene.outlet._served.close()
             await asyncio.sleep(0.2)  # younger ways are not suspected
             reader, writer = await connect(scene.inlet.address)
             assert await reader.read(-1) == b""
             writer.close()
             assert (await next_of(scene.inlet, WayLost)).reason == "the outlet did not answer in time"
-            await next_of(scene.inlet, WayRestored)
-            assert await exchange(scene.inlet.address, b"after") == b"after"
-            assert scene.inlet.peer != before
+            async with asyncio.timeout(5):
+                await next_of(scene.inlet, WayRestored)
 
     run(main())
 

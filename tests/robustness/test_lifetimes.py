@@ -209,21 +209,23 @@ def test_a_client_that_is_killed_amid_a_transfer(command_line: CommandLine) -> N
             assert process.event("connection-closed", timeout=TOLD_S)["reason"]
 
 
-@pytest.mark.spec("PT-36")
-def test_an_outlet_that_is_killed_behind_a_living_hub_amid_a_transfer(command_line: CommandLine) -> None:
-    """No wire tells of it, so the client may meet silence in place of an end; it meets no wrong byte."""
+@pytest.mark.spec("PT-36", "LINK-34")
+@pytest.mark.parametrize("killed", ["inlet", "outlet"])
+def test_a_node_that_is_killed_behind_a_living_hub_amid_a_transfer(command_line: CommandLine, killed: str) -> None:
+    """The hub tells the other end, so neither client nor target waits for ever; and neither meets a wrong byte."""
     data = data_of(8, LENGTH)
     with Server(echo) as target:
         portal = open_portal(command_line, target.address)
         with connect(portal.address) as client:
-            Sending(client, data)
+            sending = Sending(client, data)
             got = read_exactly(client, SOME_BYTES)
-            portal.outlet.kill()
-            client.settimeout(TOLD_S / 3)
-            with suppress(TimeoutError):
-                while chunk := client.recv(64 * 1024):
-                    got += chunk
-            assert_beginning(data, got)
+            victim, survivor = (portal.inlet, portal.outlet) if killed == "inlet" else (portal.outlet, portal.inlet)
+            victim.kill()
+            client.settimeout(TOLD_S)
+            more, how = read_to_end(client)
+            assert how == "reset" or sending.error() in RESETS
+            assert_beginning(data, got + more)
         received = target.connection(0)
         assert received.ended.wait(TOLD_S)
         assert_beginning(data, received.data)
+        assert survivor.event("connection-closed", timeout=TOLD_S)["reason"]
