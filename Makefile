@@ -22,7 +22,7 @@ test: $(VENV)/ready-test ## all tests; some: make test ARGS="tests/unit -k route
 check: $(VENV)/ready-dev ## lint, format, types, import contracts, docs, examples in docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy ockam_ref transports/ockam_transports tests
+	$(BIN)/mypy ockam_ref transports/ockam_transports tests docs/examples
 	$(BIN)/lint-imports --no-logo
 	@$(MAKE) --no-print-directory docs
 
