@@ -19,7 +19,7 @@ from ockam_ref.machine import LinkId
 from ockam_transports.base import LOW_WATER_BYTES, Chunk, LinkHost
 from ockam_transports.reasons import describe
 
-READ_BYTES: Final = 512 * 1024
+READ_BYTES: Final = 1024 * 1024
 """The most that one read takes; all links of a transport share one buffer of this size."""
 
 MAX_CHUNKS_PER_WRITE: Final = 512
