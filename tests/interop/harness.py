@@ -224,7 +224,7 @@ class CommandLine:
             case Relayed(hub, forwarding_address):
                 place = ["--hub", hub, forwarding_address]
             case Via():
-                raise NotImplementedError("an inlet through a middle node")
+                raise ValueError("our command knows no inlet through a middle node: use the program")
         options = [*option("--expect", expect), *flag("--no-channel", on=not channel)]
         return self.start("inlet", ANY_PORT, *place, *options)
 

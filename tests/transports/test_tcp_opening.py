@@ -212,13 +212,20 @@ def test_a_listener_names_its_port(run: Run, host: Any) -> None:
     run(main())
 
 
+def has_ipv6() -> bool:
+    """Ask the machine, not the code under test: that may not excuse itself."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6 loopback")
 def test_ipv6(run: Run, host: Any) -> None:
     async def main() -> None:
         async with Scene(host) as scene:
-            try:
-                listener = await scene.listen("[::1]:0")
-            except OckamError as error:
-                pytest.skip(str(error))
+            listener = await scene.listen("[::1]:0")
             link = scene.transport.open(host.new_link(), listener.address)
             await host.told("opened", link.id)
             assert listener.address.startswith("[::1]:")
