@@ -1,0 +1,310 @@
+"""Bluetooth LE: the peripheral, on bumble, with a controller that it has for itself (facts 09 sections 3 and 7).
+
+The same code drives a real controller (``usb:0``, ``serial:/dev/ttyACM0,1000000``, ``hci-socket:0``), one that another
+process holds (``tcp-client:127.0.0.1:9001``), and a virtual one.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, Final
+
+from bumble import data_types, hci
+from bumble.att import ATT_UNLIKELY_ERROR_ERROR, ATT_Error
+from bumble.core import UUID, AdvertisingData, BaseBumbleError
+from bumble.device import Connection, Device
+from bumble.gatt import Characteristic, CharacteristicValue, Service
+from bumble.transport import open_transport
+
+from ockam_ref.errors import ErrorCode, MisuseError, OckamError
+from ockam_transports.base import Acceptor, LinkHost
+from ockam_transports.ble_link import (
+    AGREEMENT,
+    ATT_OVERHEAD,
+    HANG_UP_S,
+    MAX_NAME_BYTES,
+    MAX_VALUE,
+    OWN_MODE,
+    SERVICE,
+    TO_CENTRAL,
+    TO_PERIPHERAL,
+    WINDOW,
+    BleLink,
+    GattError,
+)
+from ockam_transports.reasons import describe
+
+ADVERTISING_MS: Final = 30.0
+"""Time between two advertisements."""
+MAX_MTU: Final = 517
+"""The largest attribute packet we take: a value of 512 bytes in any kind of packet."""
+SET_UP_S: Final = 10.0
+"""A controller must be ready within this time."""
+AGREE_S: Final = 10.0
+"""A central must have subscribed, and in our own mode agreed, within this time: there is room for one."""
+HOLD_S: Final = 20.0
+"""How long a write of the central is kept waiting for its answer while our inbox is full; GATT gives it 30 s."""
+
+_ENDS: Final = {
+    hci.HCI_ErrorCode.REMOTE_USER_TERMINATED_CONNECTION_ERROR: "the other side has disconnected",
+    hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR: "the other side is out of reach (timed out)",
+}
+
+
+async def listen(
+    address: str,
+    accept: Acceptor,
+    host: LinkHost,
+    *,
+    compat: bool,
+    open_controller: Callable[[str], Awaitable[Any]] | None,
+) -> "Peripheral":
+    """Open the controller and advertise; see ``BleTransport.listen``."""
+    name, _, moniker = address.partition("@")
+    if not name or not moniker:
+        raise MisuseError(ErrorCode.BAD_ADDRESS, f"{address!r} is not NAME@CONTROLLER, as in ockam_ble_1@usb:0")
+    if len(name.encode()) > MAX_NAME_BYTES:
+        raise MisuseError(ErrorCode.BAD_ADDRESS, f"{name!r} is too long: {MAX_NAME_BYTES} bytes can be advertised")
+    peripheral = Peripheral(name, address, accept, host, compat=compat)
+    try:
+        async with asyncio.timeout(SET_UP_S):
+            await peripheral.start(await (open_controller or open_transport)(moniker))
+    except TimeoutError:
+        reason = f"it is not ready within {SET_UP_S:g} s"
+    except OSError as error:
+        reason = describe(error)
+    except Exception as error:  # noqa: BLE001  # bumble, libusb and pyserial each raise what they like, even Exception
+        reason = str(error) or type(error).__name__
+    else:
+        return peripheral
+    await peripheral.shut_down()
+    raise OckamError(ErrorCode.LINK_FAILED, f"cannot use the Bluetooth controller {moniker!r}: {reason}")
+
+
+class Peripheral:
+    """A peripheral that advertises; it hands the one central that may be connected to the host as a link."""
+
+    def __init__(self, name: str, address: str, accept: Acceptor, host: LinkHost, *, compat: bool) -> None:
+        self.address = address
+        self._name = name
+        self._accept = accept
+        self._host = host
+        self._compat = compat
+        self._controller: Any = None
+        self._device: Device | None = None
+        self._connection: Connection | None = None
+        self._link: BleLink | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+        self._out = Characteristic(TO_CENTRAL, Characteristic.Properties.NOTIFY, Characteristic.Permissions(0), b"")
+        self._out.on(Characteristic.EVENT_SUBSCRIPTION, self._on_subscription)
+
+    async def start(self, controller: Any) -> None:
+        """Make the controller ours, set up the profile, advertise."""
+        self._controller = controller
+        controller.source.terminated.add_done_callback(self._on_controller_lost)
+        address = hci.Address.generate_static_address()
+        device = self._device = Device.with_hci(self._name, address, controller.source, controller.sink)
+        await device.power_on()
+        device.gatt_server.max_mtu = MAX_MTU
+        device.add_service(Service(SERVICE, self._profile()))
+        flags = AdvertisingData.Flags.LE_GENERAL_DISCOVERABLE_MODE | AdvertisingData.Flags.BR_EDR_NOT_SUPPORTED
+        device.advertising_data = bytes(
+            AdvertisingData([data_types.Flags(flags), data_types.ShortenedLocalName(self._name)])
+        )
+        if not self._compat:  # the board of 2022 leaves its scan response empty
+            services = data_types.CompleteListOf128BitServiceUUIDs([UUID(SERVICE)])
+            device.scan_response_data = bytes(AdvertisingData([services]))
+        device.on("connection", self._on_connection)
+        await self._advertise()
+
+    def close(self) -> None:
+        """Accept no more: stop advertising, and give the controller back once no central is connected."""
+        if not self._closed:
+            self._closed = True
+            self._run(self._wind_up())
+
+    async def shut_down(self) -> None:
+        """Give the controller back."""
+        self._closed = True
+        device, self._device = self._device, None
+        controller, self._controller = self._controller, None
+        try:
+            if device is not None:
+                async with asyncio.timeout(HANG_UP_S):
+                    await device.power_off()
+        except (BaseBumbleError, TimeoutError, OSError):
+            pass  # it is gone already
+        finally:
+            if controller is not None:
+                await controller.close()
+
+    # ---- the profile
+
+    def _profile(self) -> list[Characteristic[Any]]:
+        properties = Characteristic.Properties
+        write = properties.WRITE | properties.WRITE_WITHOUT_RESPONSE
+        incoming = Characteristic(
+            TO_PERIPHERAL, write, Characteristic.WRITEABLE, CharacteristicValue(write=self._on_packet)
+        )
+        if self._compat:
+            return [incoming, self._out]
+        agreement = Characteristic(
+            AGREEMENT,
+            properties.READ | properties.WRITE,
+            Characteristic.READABLE | Characteristic.WRITEABLE,
+            CharacteristicValue(read=lambda _: OWN_MODE, write=self._on_agreement),
+        )
+        return [incoming, self._out, agreement]
+
+    def _on_packet(self, connection: Connection, packet: bytes) -> Awaitable[None] | None:
+        """Take a write; never a coroutine function, since bumble's tasks would then overtake each other (facts 09, 6).
+
+        What is returned delays the answer to a request, and so the central, after the packet was taken.
+        """
+        link = self._link
+        if link is None or connection is not self._connection:
+            # a central of 2022, or one that does not wait for its agreement: its packets would mean something else
+            self._run(_disconnect(connection))
+            return None
+        link.packet_received(bytes(packet))
+        room = link.inbox.room()
+        return None if room is None else _wait_for(room)
+
+    def _on_agreement(self, connection: Connection, value: bytes) -> None:
+        if bytes(value[:1]) != OWN_MODE or not self._is_subscribed(connection):
+            raise ATT_Error(ATT_UNLIKELY_ERROR_ERROR)
+        self._begin(connection)
+
+    def _on_subscription(self, connection: Connection, notify: bool, _indicate: bool) -> None:  # noqa: FBT001
+        if connection is not self._connection:
+            return
+        if notify and self._compat:
+            self._begin(connection)
+        elif not notify and self._link is not None:  # nothing that we send would arrive any more
+            self._link.fail("the other side has stopped to listen")
+
+    def _is_subscribed(self, connection: Connection) -> bool:
+        device = self._device
+        subscriptions = {} if device is None else device.gatt_server.subscribers.get(connection, {})
+        return bool(subscriptions.get(self._out.handle, b"\x00")[0] & 1)
+
+    # ---- the connection
+
+    async def _advertise(self) -> None:
+        """Advertise, unless meanwhile there is no use in it."""
+        if self._device is not None and self._connection is None and not self._closed:
+            await self._device.start_advertising(
+                advertising_interval_min=ADVERTISING_MS, advertising_interval_max=ADVERTISING_MS
+            )
+
+    def _on_connection(self, connection: Connection) -> None:
+        if self._closed or self._connection is not None:
+            self._run(_disconnect(connection))
+            return
+        self._connection = connection
+        connection.on("disconnection", self._on_disconnection)
+        connection.on("connection_att_mtu_update", self._on_mtu)
+        loop = asyncio.get_running_loop()
+        self._deadline = loop.call_later(AGREE_S, lambda: self._run(_disconnect(connection)))
+
+    def _begin(self, connection: Connection) -> None:
+        """The central is one of ours, or in compat one of theirs: from now on there is a link."""
+        if self._link is not None or connection is not self._connection or self._device is None:
+            return
+        self._stop_deadline()
+        link = self._link = BleLink(self._host.new_link(), self._host, self._on_link_gone)
+        link.attach(PeripheralEnd(self._device, connection, self._out))
+        self._accept(link)
+
+    def _on_mtu(self) -> None:
+        if self._link is not None:
+            self._link.mtu_may_have_changed()
+
+    def _on_disconnection(self, reason: int) -> None:
+        self._stop_deadline()
+        link, self._link, self._connection = self._link, None, None
+        if link is not None:
+            link.lost(_ENDS.get(hci.HCI_ErrorCode(reason), "the Bluetooth connection is gone"))
+        self._run(self._wind_up() if self._closed else self._advertise())
+
+    def _on_link_gone(self, link: BleLink) -> None:
+        if self._link is link:
+            self._link = None
+
+    def _on_controller_lost(self, terminated: "asyncio.Future[None]") -> None:
+        with suppress(asyncio.CancelledError):
+            terminated.exception()  # looked at, since nobody else does
+        self._stop_deadline()
+        link, self._link, self._connection = self._link, None, None
+        if link is not None:
+            link.lost("the Bluetooth controller is gone")
+
+    def _stop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    async def _wind_up(self) -> None:
+        try:
+            if self._device is not None:
+                async with asyncio.timeout(HANG_UP_S):
+                    await self._device.stop_advertising()
+        except (BaseBumbleError, TimeoutError, OSError):
+            pass  # it is gone already
+        finally:
+            if self._connection is None:
+                await self.shut_down()
+
+    def _run(self, coroutine: Any) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class PeripheralEnd:
+    """The peripheral's end of one connection."""
+
+    def __init__(self, device: Device, connection: Connection, out: Characteristic[Any]) -> None:
+        self._device = device
+        self._connection = connection
+        self._out = out
+        self._unsent = 0
+
+    @property
+    def mtu(self) -> int:
+        """Bytes of the largest notification."""
+        return min(self._connection.att_mtu - ATT_OVERHEAD, MAX_VALUE)
+
+    async def send(self, packet: bytes, *, is_last: bool) -> None:
+        """Notify; wait until the controller has sent everything after the last packet and after every eighth."""
+        try:
+            await self._device.notify_subscriber(self._connection, self._out, packet)
+            self._unsent += 1
+            if is_last or self._unsent >= WINDOW:
+                self._unsent = 0
+                with suppress(ValueError):  # nothing was ever sent on it, or it is gone; ``lost`` tells
+                    await self._connection.drain()
+        except (BaseBumbleError, OSError) as error:
+            raise GattError(f"the Bluetooth connection failed: {error}") from None
+
+    async def hang_up(self) -> None:
+        """Disconnect; errors do not matter any more."""
+        await _disconnect(self._connection)
+
+
+async def _disconnect(connection: Connection) -> None:
+    """Disconnect; bumble cancels the wait when the connection ends meanwhile."""
+    task = asyncio.current_task()
+    try:
+        await connection.disconnect()
+    except (BaseBumbleError, OSError):
+        pass  # it is gone already
+    except asyncio.CancelledError:
+        if task is None or task.cancelling():
+            raise
+
+
+async def _wait_for(room: "asyncio.Future[None]") -> None:
+    await asyncio.wait((room,), timeout=HOLD_S)
