@@ -262,6 +262,10 @@ class Driver:
             self._close(link)
             raise
 
+    def close_link(self, link: LinkId) -> None:
+        """End a link that no worker owns."""
+        self._close(link)
+
     def close_listener(self, listener: Listener) -> None:
         """Accept no more; links that are open live on."""
         listener.close()

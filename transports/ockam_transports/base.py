@@ -209,3 +209,8 @@ class TransportPlugin:
 
     What is heavy is imported here or later, and raises ``OckamError`` with what to install where it is missing.
     """
+    link_alias: Callable[[str | None], str] | None = None
+    """Where old peers want a fixed name in return routes: its value for a link to a target, ``None`` for an accepted one.
+
+    It is an address of ``transport_type``.  Without this, return routes hold the link's own address, as they should.
+    """

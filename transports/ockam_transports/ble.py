@@ -44,6 +44,9 @@ COMPAT_PAUSE_S: Final = 0.1
 COMPAT_PIECE_BYTES: Final = 18
 """The largest packet of a board."""
 
+PEER_OF_A_BOARD: Final = "ble_client_addr"
+"""The name by which a peripheral of 2022 knows its central (facts 02 section 8.3); a central uses the peripheral's."""
+
 _DEVICE_ADDRESS: Final = re.compile(r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}|[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}", re.IGNORECASE)
 _LENGTH_BYTES: Final = 8
 
@@ -110,7 +113,9 @@ class BleTransport:
             end = CentralEnd(link, target, compat=self._compat, pause_s=self._pause_s)
             end.client = bleak.BleakClient(device, end.on_lost, timeout=CONNECT_S, backend=self._client)
             await end.set_up()
-        except (bleak.BleakError, TimeoutError, EOFError, OSError) as error:
+        except GattError:
+            raise
+        except Exception as error:  # noqa: BLE001  # bleak lets whatever its platforms raise through
             raise GattError(_explain(error, target)) from None
         return end
 
@@ -181,11 +186,11 @@ class CentralEnd:
         """
         self._unacknowledged += 1
         asks = not self._compat and (is_last or self._unacknowledged >= WINDOW)
-        from bleak import BleakError  # noqa: PLC0415  # it is there: we are connected by it
-
         try:
             await self.client.write_gatt_char(self._out, packet, response=asks)
-        except (BleakError, EOFError, OSError) as error:
+        except TimeoutError:
+            raise
+        except Exception as error:  # noqa: BLE001  # as above
             raise GattError(_explain(error, self._name)) from None
         if asks:
             self._unacknowledged = 0
@@ -194,9 +199,7 @@ class CentralEnd:
 
     async def hang_up(self) -> None:
         """Disconnect; errors do not matter any more."""
-        from bleak import BleakError  # noqa: PLC0415
-
-        with suppress(BleakError, EOFError, OSError):
+        with suppress(Exception):
             await self.client.disconnect()
 
     async def _hang_up_soon(self) -> None:
@@ -253,4 +256,5 @@ COMPAT_PLUGIN: Final = TransportPlugin(
     address_form=PLUGIN.address_form,
     summary="Bluetooth LE with programs and boards of 2022: pieces of 18 bytes, messages of 1024",
     create=partial(BleTransport, compat=True),
+    link_alias=lambda target: PEER_OF_A_BOARD if target is None else target,
 )

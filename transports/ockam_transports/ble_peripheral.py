@@ -5,7 +5,7 @@ process holds (``tcp-client:127.0.0.1:9001``), and a virtual one.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final
 
@@ -96,6 +96,7 @@ class Peripheral:
         self._link: BleLink | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()  # what is said to the controller about advertising is said one after the other
         self._closed = False
         self._out = Characteristic(TO_CENTRAL, Characteristic.Properties.NOTIFY, Characteristic.Permissions(0), b"")
         self._out.on(Characteristic.EVENT_SUBSCRIPTION, self._on_subscription)
@@ -133,9 +134,7 @@ class Peripheral:
         try:
             if device is not None:
                 async with asyncio.timeout(HANG_UP_S):
-                    await device.power_off()
-        except (BaseBumbleError, TimeoutError, OSError):
-            pass  # it is gone already
+                    await _forgive(device.power_off())
         finally:
             if controller is not None:
                 await controller.close()
@@ -194,10 +193,11 @@ class Peripheral:
 
     async def _advertise(self) -> None:
         """Advertise, unless meanwhile there is no use in it."""
-        if self._device is not None and self._connection is None and not self._closed:
-            await self._device.start_advertising(
-                advertising_interval_min=ADVERTISING_MS, advertising_interval_max=ADVERTISING_MS
-            )
+        async with self._turn:
+            if self._device is not None and self._connection is None and not self._closed:
+                await self._device.start_advertising(
+                    advertising_interval_min=ADVERTISING_MS, advertising_interval_max=ADVERTISING_MS
+                )
 
     def _on_connection(self, connection: Connection) -> None:
         if self._closed or self._connection is not None:
@@ -248,17 +248,15 @@ class Peripheral:
 
     async def _wind_up(self) -> None:
         try:
-            if self._device is not None:
-                async with asyncio.timeout(HANG_UP_S):
+            async with asyncio.timeout(HANG_UP_S), self._turn:
+                if self._device is not None:
                     await self._device.stop_advertising()
-        except (BaseBumbleError, TimeoutError, OSError):
-            pass  # it is gone already
         finally:
             if self._connection is None:
                 await self.shut_down()
 
-    def _run(self, coroutine: Any) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(_forgive(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -294,13 +292,17 @@ class PeripheralEnd:
         await _disconnect(self._connection)
 
 
+async def _forgive(work: Coroutine[Any, Any, None]) -> None:
+    """Do something with the controller, which may be gone; then there is nothing left to do."""
+    with suppress(BaseBumbleError, TimeoutError, OSError):
+        await work
+
+
 async def _disconnect(connection: Connection) -> None:
     """Disconnect; bumble cancels the wait when the connection ends meanwhile."""
     task = asyncio.current_task()
     try:
-        await connection.disconnect()
-    except (BaseBumbleError, OSError):
-        pass  # it is gone already
+        await _forgive(connection.disconnect())
     except asyncio.CancelledError:
         if task is None or task.cancelling():
             raise
