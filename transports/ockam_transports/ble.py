@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 SCAN_S: Final = 10.0
 """How long to listen for the advertisement of a peripheral."""
 CONNECT_S: Final = 10.0
-"""How long to wait for the answer of one that was heard."""
+"""How long one that was heard may take until everything is agreed."""
 COMPAT_PAUSE_S: Final = 0.1
 """How long a central of 2022 waits after each piece of a message, so that a board can take it."""
 COMPAT_PIECE_BYTES: Final = 18
@@ -112,7 +112,8 @@ class BleTransport:
                 raise GattError(f"no Bluetooth peripheral called {target!r} was heard within {SCAN_S:g} s")
             end = CentralEnd(link, target, compat=self._compat, pause_s=self._pause_s)
             end.client = bleak.BleakClient(device, end.on_lost, timeout=CONNECT_S, backend=self._client)
-            await end.set_up()
+            async with asyncio.timeout(CONNECT_S):
+                await end.set_up()
         except GattError:
             raise
         except Exception as error:  # noqa: BLE001  # bleak lets whatever its platforms raise through
