@@ -29,7 +29,7 @@ from ockam_ref.effects import (
     StartReading,
     StopReading,
 )
-from ockam_ref.errors import ErrorCode, OckamError
+from ockam_ref.errors import ErrorCode, MisuseError, OckamError
 from ockam_ref.events import (
     BytesReceived,
     DatagramsReceived,
@@ -58,6 +58,7 @@ from ockam_transports.base import (
     Link,
     Listener,
     Transport,
+    TransportPlugin,
 )
 from ockam_transports.plugins import find_plugin
 
@@ -93,6 +94,7 @@ class Driver:
         self.loop = asyncio.get_running_loop()
         self.watching = Watching()
         self.receivers: dict[Address, Receiver] = {}
+        self._plugins: dict[str, TransportPlugin] = {}
         self._transports: dict[str, Transport | DatagramTransport] = {}
         self._listeners: set[Listener] = set()
         self._links: dict[LinkId, Link | Endpoint] = {}
@@ -179,6 +181,20 @@ class Driver:
         """A receiver that made its sources wait has room again."""
         self._relieve(receiver)
 
+    def use_transport(self, plugin: TransportPlugin) -> None:
+        """Use this plug-in for its name, in place of the installed one.
+
+        Raises:
+            MisuseError: the transport is in use already.
+        """
+        if plugin.name in self._transports:
+            raise MisuseError(ErrorCode.MISUSE, f"the transport {plugin.name!r} is in use already")
+        self._plugins[plugin.name] = plugin
+
+    def plugin(self, name: str) -> TransportPlugin:
+        """Return the plug-in of that name; ``OckamError`` when it is not installed."""
+        return self._plugins.get(name) or find_plugin(name)
+
     def transport(self, name: str) -> Transport | DatagramTransport:
         """Return the transport of that name; each is made when it is first used.
 
@@ -187,7 +203,7 @@ class Driver:
         """
         found = self._transports.get(name)
         if found is None:
-            found = self._transports[name] = find_plugin(name).create(self)
+            found = self._transports[name] = self.plugin(name).create(self)
         return found
 
     async def open(self, target: str, timeout_s: float, transport: str = "tcp") -> Link:

@@ -47,8 +47,8 @@ from ockam_ref.workers.application import Application
 from ockam_ref.workers.echo import Echo
 from ockam_ref.workers.hop import Hop as HopWorker
 from ockam_ref.workers.uppercase import Uppercase
+from ockam_transports.base import TransportPlugin
 from ockam_transports.connecting import CONNECT_TIMEOUT_S
-from ockam_transports.plugins import find_plugin
 
 Begun = TypeVar("Begun", ChannelOpened, RelayReady)
 
@@ -169,6 +169,14 @@ class Node:
 
     # ---- links to other nodes
 
+    def use_transport(self, plugin: TransportPlugin) -> None:
+        """Use a plug-in in place of the installed one of its name, or of none: so its settings reach a transport.
+
+        Raises:
+            MisuseError: this node has used the transport already.
+        """
+        self._driver.use_transport(plugin)
+
     async def listen(self, transport: str, address: str) -> NodeListener:
         """Listen for other nodes, at an address in the form of that transport (``ockam-ref transports`` lists them).
 
@@ -177,7 +185,7 @@ class Node:
             OckamError: nobody can listen there, or the transport is not installed.
         """
         flow = fresh_flow_control_id()
-        config = link_listener.LinkListener(flow, find_form(find_plugin(transport).form))
+        config = link_listener.LinkListener(flow, find_form(self._driver.plugin(transport).form))
         worker, listener = await self._driver.listen(config, address, transport)
         return NodeListener(self._driver, worker, listener, flow)
 
@@ -194,7 +202,7 @@ class Node:
         Raises:
             OckamError: nobody answers there, or not within ``timeout`` seconds, or the transport is not installed.
         """
-        form = find_form(find_plugin(transport).form)
+        form = find_form(self._driver.plugin(transport).form)
         link = await self._driver.open(address, timeout, transport)
         flow = fresh_flow_control_id()
         config = node_link.NodeLink(
