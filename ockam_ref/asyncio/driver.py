@@ -6,7 +6,7 @@ on one event loop and one thread.
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from time import monotonic, time
 from typing import Any, Final, Protocol, TypeAlias
@@ -29,7 +29,7 @@ from ockam_ref.effects import (
     StartReading,
     StopReading,
 )
-from ockam_ref.errors import ErrorCode, MisuseError, OckamError
+from ockam_ref.errors import ErrorCode, OckamError
 from ockam_ref.events import (
     BytesReceived,
     DatagramsReceived,
@@ -88,13 +88,13 @@ _CALLER: Final = _Caller()
 class Driver:
     """Runs one core node on the running event loop; it is the ``LinkHost`` of the transports."""
 
-    def __init__(self, tap: Tap | None = None) -> None:
+    def __init__(self, tap: Tap | None = None, plugins: Iterable[TransportPlugin] = ()) -> None:
         self._tap = tap
+        self._plugins = {plugin.name: plugin for plugin in plugins}
         self.core = Node(entropy=os.urandom)
         self.loop = asyncio.get_running_loop()
         self.watching = Watching()
         self.receivers: dict[Address, Receiver] = {}
-        self._plugins: dict[str, TransportPlugin] = {}
         self._transports: dict[str, Transport | DatagramTransport] = {}
         self._listeners: set[Listener] = set()
         self._links: dict[LinkId, Link | Endpoint] = {}
@@ -181,18 +181,12 @@ class Driver:
         """A receiver that made its sources wait has room again."""
         self._relieve(receiver)
 
-    def use_transport(self, plugin: TransportPlugin) -> None:
-        """Use this plug-in for its name, in place of the installed one.
+    def plugin(self, name: str) -> TransportPlugin:
+        """Return what is known of the transport of that name: one given to this node, else an installed one.
 
         Raises:
-            MisuseError: the transport is in use already.
+            OckamError: it is not installed.
         """
-        if plugin.name in self._transports:
-            raise MisuseError(ErrorCode.MISUSE, f"the transport {plugin.name!r} is in use already")
-        self._plugins[plugin.name] = plugin
-
-    def plugin(self, name: str) -> TransportPlugin:
-        """Return the plug-in of that name; ``OckamError`` when it is not installed."""
         return self._plugins.get(name) or find_plugin(name)
 
     def transport(self, name: str) -> Transport | DatagramTransport:

@@ -65,15 +65,18 @@ ROOT: Final = local("app")
 class Node:
     """A node.  ``async with Node.create() as node`` starts it and, at the end, stops everything within a second."""
 
-    def __init__(self, *, tap: Tap | None = None) -> None:
-        self._driver = Driver(tap)
+    def __init__(self, *, tap: Tap | None = None, transports: Iterable[TransportPlugin] = ()) -> None:
+        self._driver = Driver(tap, transports)
         self._workers: set[WorkerTask] = set()
         self._driver.start(Application((Mailbox(ROOT),)))
 
     @classmethod
-    def create(cls, *, tap: Tap | None = None) -> Self:
-        """Return a node that runs on the current event loop; ``tap`` is shown every read of every link."""
-        return cls(tap=tap)
+    def create(cls, *, tap: Tap | None = None, transports: Iterable[TransportPlugin] = ()) -> Self:
+        """Return a node that runs on the current event loop; ``tap`` is shown every read of every link.
+
+        Of ``transports`` this node has its own; each stands in for an installed one of its name.
+        """
+        return cls(tap=tap, transports=transports)
 
     async def __aenter__(self) -> Self:
         return self
@@ -168,14 +171,6 @@ class Node:
             self._driver.core.flow_controls.add_consumer(to_address(consumer), flow_control_id)
 
     # ---- links to other nodes
-
-    def use_transport(self, plugin: TransportPlugin) -> None:
-        """Use a plug-in in place of the installed one of its name, or of none: so its settings reach a transport.
-
-        Raises:
-            MisuseError: this node has used the transport already.
-        """
-        self._driver.use_transport(plugin)
 
     async def listen(self, transport: str, address: str) -> NodeListener:
         """Listen for other nodes, at an address in the form of that transport (``ockam-ref transports`` lists them).

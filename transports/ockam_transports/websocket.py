@@ -10,7 +10,7 @@ from ockam_transports.base import LinkHost, LinkKind, Transport, TransportPlugin
 def make_plugin(
     *, client_tls: ssl.SSLContext | None = None, server_tls: ssl.SSLContext | None = None
 ) -> TransportPlugin:
-    """Return the plug-in with TLS settings of your own, for ``Node.use_transport``.
+    """Return the plug-in with TLS settings of your own, for ``Node.create(transports=(...,))``.
 
     ``client_tls`` is for connecting to addresses with ``wss://``; the default trusts the authorities that the system
     trusts (``SSL_CERT_FILE`` adds one).  ``server_tls`` has the certificate and key of a server that listens at such
