@@ -59,7 +59,7 @@ class TcpTransport:
             self._host.link_opened(link)
             opening.watch()
 
-        connecting.start(target, won, lambda reason: self._host.link_failed(link, reason))
+        connecting.start(target, won, opening.fail)
         return opening
 
     async def listen(self, address: str, accept: Acceptor) -> "TcpSocketListener":

@@ -1,0 +1,34 @@
+"""The TCP adapter passes the contract suite."""
+
+import pytest
+
+from ockam_ref.testing.contract import NotingHost, RawPeer, Rig, StreamContract
+from ockam_transports import stream_socket
+from ockam_transports.base import Listener
+from ockam_transports.tcp import TcpTransport
+from tests.transports.conftest import Client
+
+
+class TcpRig(Rig):
+    name = "tcp"
+    nonsense = ("", "nonsense", "host:70000", "[::1", "bad host:80", "127.0.0.1:")
+    unresolvable = "no-such-host.invalid:80"
+
+    def transport(self, host: NotingHost) -> TcpTransport:
+        return TcpTransport(host)
+
+    def listen_at(self) -> str:
+        return "127.0.0.1:0"
+
+    async def raw_peer(self, listener: Listener) -> RawPeer:
+        return await Client.connect(listener.address)
+
+    def hurry(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(stream_socket, "LINGER_S", 0.02)
+        monkeypatch.setattr(stream_socket, "FLUSH_STALL_S", 0.02)
+
+
+class TestTcp(StreamContract):
+    @pytest.fixture
+    def rig(self) -> TcpRig:
+        return TcpRig()
