@@ -120,7 +120,7 @@ class LinkContract:
         near, _ = await scene.pair()
         near.report_drained()
         near.report_relieved()
-        near.write()
+        near.flush()
         await scene.host.told("drained", near.id)
         await scene.host.told("relieved", near.id)
 
@@ -376,7 +376,7 @@ class LinkContract:
 
 def write_big(scene: Scene, link: HeldLink) -> bytes:
     """Write more than fits between two ends, in pieces that the link takes; return it."""
-    size = min(_WRITE_BYTES, getattr(link.link, "mtu", None) or _WRITE_BYTES)
+    size = min(_WRITE_BYTES, link.mtu or _WRITE_BYTES)
     block = bytes(range(251)) * (size // 251 + 1)
     pieces = []
     for number in range(-(-scene.rig.big_bytes // size)):

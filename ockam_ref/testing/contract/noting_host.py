@@ -191,10 +191,20 @@ class HeldLink:
         """As the adapter says."""
         return self.link.buffered
 
+    @property
+    def mtu(self) -> int | None:
+        """As the adapter says."""
+        return self.link.mtu
+
     def write(self, *chunks: Chunk) -> None:
-        """Write and flush, as the host does at the end of an event."""
+        """Write and flush, as the host does at the end of an event; the chunks are one packet."""
         with self._host.calling():
             self.link.write(chunks)
+            self.link.flush()
+
+    def flush(self) -> None:
+        """Flush although nothing new was written."""
+        with self._host.calling():
             self.link.flush()
 
     def start_reading(self) -> None:
