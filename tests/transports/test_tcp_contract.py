@@ -2,20 +2,16 @@
 
 import pytest
 
-from ockam_ref.testing.contract import NotingHost, RawPeer, Rig, StreamContract
-from ockam_transports import stream_socket
+from ockam_ref.testing.contract import RawPeer, Rig, StreamContract
+from ockam_transports import stream_socket, tcp
 from ockam_transports.base import Listener
-from ockam_transports.tcp import TcpTransport
 from tests.transports.conftest import Client
 
 
 class TcpRig(Rig):
-    name = "tcp"
+    plugin = tcp.PLUGIN
     nonsense = ("", "nonsense", "host:70000", "[::1", "bad host:80", "127.0.0.1:")
     unresolvable = "no-such-host.invalid:80"
-
-    def transport(self, host: NotingHost) -> TcpTransport:
-        return TcpTransport(host)
 
     def listen_at(self) -> str:
         return "127.0.0.1:0"

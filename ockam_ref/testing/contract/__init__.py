@@ -6,12 +6,13 @@ It needs pytest, which the extra ``testing`` installs.  ``docs/transports/writin
 import pytest
 
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{module}" for module in ("noting_host", "leaks", "links", "scene", "stream"))
+    *(f"{__name__}.{module}" for module in ("noting_host", "leaks", "links", "packet", "scene", "stream"))
 )
 
 from ockam_ref.testing.contract.noting_host import HeldLink, NotingHost  # noqa: E402  # rewritten from here on
+from ockam_ref.testing.contract.packet import PacketContract  # noqa: E402
 from ockam_ref.testing.contract.rig import RawPeer, Rig  # noqa: E402
 from ockam_ref.testing.contract.scene import Scene, scenario  # noqa: E402
 from ockam_ref.testing.contract.stream import StreamContract  # noqa: E402
 
-__all__ = ["HeldLink", "NotingHost", "RawPeer", "Rig", "Scene", "StreamContract", "scenario"]
+__all__ = ["HeldLink", "NotingHost", "PacketContract", "RawPeer", "Rig", "Scene", "StreamContract", "scenario"]

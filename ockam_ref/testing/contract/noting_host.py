@@ -24,6 +24,7 @@ class NotingHost:
         self.events: list[tuple[str, LinkId, str]] = []
         self.received: dict[LinkId, bytearray] = defaultdict(bytearray)
         self.packets: dict[LinkId, list[bytes]] = defaultdict(list)
+        self.datagrams: dict[LinkId, list[tuple[str, bytes]]] = defaultdict(list)
         self.accepted: list[Link] = []
         self.held: dict[LinkId, HeldLink] = {}
         self.faults: list[str] = []
@@ -57,13 +58,22 @@ class NotingHost:
     def bytes_received(self, link: LinkId, data: bytes) -> None:
         """Keep the bytes, and each hand-over by itself."""
         assert type(data) is bytes, f"bytes_received got {type(data).__name__}: what the host keeps must not change"
-        held = self.held.get(link)
-        if held is not None and not held.is_reading:
-            self._fault(f"link {link} told {len(data)} bytes while the host did not read")
+        self._check_reading(link, len(data))
         self.received[link] += data
         self.packets[link].append(data)
         self._note("bytes", link)
         self.on_bytes(link)
+
+    def datagrams_received(self, link: LinkId, source: str, datagrams: tuple[bytes | memoryview, ...]) -> None:
+        """Keep copies, with who sent them."""
+        self._check_reading(link, sum(map(len, datagrams)))
+        self.datagrams[link] += [(source, bytes(datagram)) for datagram in datagrams]
+        self._note("bytes", link)
+        self.on_bytes(link)
+
+    def mtu_changed(self, link: LinkId, mtu: int) -> None:
+        """Note it."""
+        self._note("mtu", link, str(mtu))
 
     def link_opened(self, link: LinkId) -> None:
         """Note it."""
@@ -140,6 +150,7 @@ class NotingHost:
         self.events.clear()
         self.received.clear()
         self.packets.clear()
+        self.datagrams.clear()
         self.accepted.clear()
         self.held.clear()
         self._over.clear()
@@ -156,6 +167,11 @@ class NotingHost:
             self.events.append((what, link, reason))
         if self._changed is not None and not self._changed.done():
             self._changed.set_result(None)
+
+    def _check_reading(self, link: LinkId, count: int) -> None:
+        held = self.held.get(link)
+        if held is not None and not held.is_reading:
+            self._fault(f"link {link} told {count} bytes while the host did not read")
 
     def _check_order(self, what: str, link: LinkId) -> None:
         over = self._over.get(link)

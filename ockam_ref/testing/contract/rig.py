@@ -1,11 +1,11 @@
 """What the suite has to know of an adapter: its author fills in a ``Rig``."""
 
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import pytest
 
 from ockam_ref.testing.contract.noting_host import NotingHost
-from ockam_transports.base import Listener, StreamTransport
+from ockam_transports.base import Listener, Transport, TransportPlugin
 
 BIG_BYTES: Final = 16 * 1024 * 1024
 """More bytes than an operating system takes for an end of a link that does not read."""
@@ -30,8 +30,8 @@ class Rig:
     Class attributes are for what is always so; methods for what needs a place of its own in each test.
     """
 
-    name = ""
-    """What sentences of this adapter call the transport where they name it."""
+    plugin: TransportPlugin
+    """What the entry point of the adapter names."""
 
     nonsense: tuple[str, ...] = ("",)
     """Addresses that cannot be read, neither for ``open`` nor for ``listen``."""
@@ -60,9 +60,9 @@ class Rig:
     deadline_s = 20.0
     """How long one test may take."""
 
-    def transport(self, host: NotingHost) -> StreamTransport:
+    def transport(self, host: NotingHost) -> Transport:
         """Make the transport, on the running event loop."""
-        raise NotImplementedError
+        return cast("Transport", self.plugin.create(host))
 
     def listen_at(self) -> str:
         """Return an address at which nobody listens yet, different each time or chosen by the operating system."""
