@@ -4,7 +4,6 @@ import pytest
 
 from ockam_ref.testing.contract import RawPeer, Rig, StreamContract
 from ockam_transports import stream_socket, tcp
-from ockam_transports.base import Listener
 from tests.transports.conftest import Client
 
 
@@ -16,8 +15,8 @@ class TcpRig(Rig):
     def listen_at(self) -> str:
         return "127.0.0.1:0"
 
-    async def raw_peer(self, listener: Listener) -> RawPeer:
-        return await Client.connect(listener.address)
+    async def raw_peer(self, target: str) -> RawPeer:
+        return await Client.connect(target)
 
     def hurry(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(stream_socket, "LINGER_S", 0.02)

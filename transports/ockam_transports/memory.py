@@ -296,7 +296,7 @@ class MemoryLink:
 
 
 def _no_name(text: str) -> str:
-    return f"{text!r} is no memory name: it has 1 to 63 letters, digits, '.', '_' and '-', and begins with none of these"
+    return f"{text!r} is no memory name: 1 to 63 letters, digits, '.', '_' and '-', a letter or digit first"
 
 
 PLUGIN: Final = TransportPlugin(

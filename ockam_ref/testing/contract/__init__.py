@@ -6,7 +6,7 @@ It needs pytest, which the extra ``testing`` installs.  ``docs/transports/writin
 import pytest
 
 pytest.register_assert_rewrite(
-    *(f"{__name__}.{module}" for module in ("noting_host", "leaks", "links", "packet", "scene", "stream"))
+    *(f"{__name__}.{module}" for module in ("leaks", "links", "nodes", "noting_host", "packet", "scene", "stream"))
 )
 
 from ockam_ref.testing.contract.noting_host import HeldLink, NotingHost  # noqa: E402  # rewritten from here on

@@ -6,9 +6,10 @@ import pytest
 
 from ockam_ref.errors import ErrorCode, OckamError
 from ockam_ref.testing.contract.leaks import Leaks
+from ockam_ref.testing.contract.nodes import NodesContract
 from ockam_ref.testing.contract.noting_host import HeldLink
 from ockam_ref.testing.contract.rig import Rig
-from ockam_ref.testing.contract.scene import LOOPS, Pair, Run, Scene, run_on, scenario
+from ockam_ref.testing.contract.scene import Pair, Run, Scene, scenario
 from ockam_transports.base import LOW_WATER_BYTES
 
 FAILURES: Final = 1000
@@ -20,21 +21,11 @@ MANY: Final = 20
 _WRITE_BYTES: Final = 64 * 1024
 
 
-class LinkContract:
+class LinkContract(NodesContract):
     """The tests that stream and packet transports share; see ``StreamContract`` and ``PacketContract``.
 
     A class of yours overrides the fixture ``rig``; pytest finds the rest.
     """
-
-    @pytest.fixture
-    def rig(self) -> Rig:
-        """Return the rig of the adapter."""
-        raise NotImplementedError("the contract suite needs to know your adapter: override the fixture `rig`")
-
-    @pytest.fixture(params=list(LOOPS))
-    def run(self, request: pytest.FixtureRequest) -> Run:
-        """Run a coroutine on each kind of event loop."""
-        return run_on(LOOPS[request.param])
 
     # ---- opening
 
@@ -48,7 +39,7 @@ class LinkContract:
 
     @scenario
     async def test_what_is_written_while_opening_is_sent(self, scene: Scene) -> None:
-        near = scene.open(scene.rig.target_of(scene.listener))
+        near = scene.open(scene.rig.target_of(scene.listener.address))
         near.write(b"early")
         near.report_drained()
         near.report_relieved()
@@ -261,7 +252,7 @@ class LinkContract:
     @scenario
     async def test_garbage_does_no_harm(self, scene: Scene, garbage: bytes) -> None:
         """It is told as bytes, or it ends that one link, with or without a word; the listener goes on."""
-        peer = await scene.rig.raw_peer(scene.listener)
+        peer = await scene.rig.raw_peer(scene.rig.target_of(scene.listener.address))
         if peer is None:
             pytest.skip("the rig has no raw peer")
         try:
@@ -279,7 +270,7 @@ class LinkContract:
 
     @scenario
     async def test_a_peer_that_vanishes_is_told_or_freed(self, scene: Scene) -> None:
-        peer = await scene.rig.raw_peer(scene.listener)
+        peer = await scene.rig.raw_peer(scene.rig.target_of(scene.listener.address))
         if peer is None:
             pytest.skip("the rig has no raw peer")
         peer.reset()
@@ -293,7 +284,7 @@ class LinkContract:
     async def test_an_address_at_which_nobody_listens_is_a_sentence(self, scene: Scene) -> None:
         target = await nobody_at(scene)
         near = scene.open(target)
-        check_sentence(await scene.host.told("failed", near.id), target)
+        check_sentence(scene, await scene.host.told("failed", near.id), target)
         use_every_call(near)
         near.close()
         near.abort()
@@ -304,10 +295,10 @@ class LinkContract:
     async def test_an_address_that_cannot_be_read_is_a_sentence(self, scene: Scene) -> None:
         for target in scene.rig.nonsense:
             near = scene.open(target)
-            check_sentence(await scene.host.told("failed", near.id), target)
+            check_sentence(scene, await scene.host.told("failed", near.id), target)
             with pytest.raises(OckamError) as caught:
                 await scene.listen(target)
-            check_sentence(str(caught.value), target)
+            check_sentence(scene, str(caught.value), target)
 
     @scenario
     async def test_a_name_that_nobody_knows_is_a_sentence(self, scene: Scene) -> None:
@@ -315,7 +306,7 @@ class LinkContract:
         if target is None:
             pytest.skip("this transport looks no names up")
         near = scene.open(target)
-        check_sentence(await scene.host.told("failed", near.id), target)
+        check_sentence(scene, await scene.host.told("failed", near.id), target)
 
     @scenario
     async def test_an_address_that_is_not_ours_to_take_is_a_sentence(self, scene: Scene) -> None:
@@ -325,7 +316,7 @@ class LinkContract:
         with pytest.raises(OckamError) as caught:
             await scene.listen(target)
         assert caught.value.code is ErrorCode.LINK_FAILED
-        check_sentence(str(caught.value), target)
+        check_sentence(scene, str(caught.value), target)
 
     @scenario
     async def test_an_address_that_is_taken_is_a_sentence(self, scene: Scene) -> None:
@@ -334,7 +325,7 @@ class LinkContract:
         with pytest.raises(OckamError) as caught:
             await scene.listen(scene.listener.address)
         assert caught.value.code is ErrorCode.LINK_FAILED
-        check_sentence(str(caught.value), scene.listener.address)
+        check_sentence(scene, str(caught.value), scene.listener.address)
         await scene.exchange(await scene.reading_pair())
 
     # ---- listeners
@@ -346,7 +337,7 @@ class LinkContract:
         scene.listener.close()
         scene.listener.close()
         scene.listeners.clear()
-        refused = scene.open(scene.rig.target_of(scene.listener))
+        refused = scene.open(scene.rig.target_of(scene.listener.address))
         await scene.host.told("failed", refused.id)
         await scene.exchange(pair)
         for link in pair:
@@ -365,7 +356,11 @@ class LinkContract:
         async def main() -> None:
             async with Scene(rig) as scene:
                 target = await nobody_at(scene)
-                targets = {"refused": target, "unreadable": rig.nonsense[0], "given up": rig.target_of(scene.listener)}
+                targets = {
+                    "refused": target,
+                    "unreadable": rig.nonsense[0],
+                    "given up": rig.target_of(scene.listener.address),
+                }
                 await fail(scene, targets[why], FAILURES // 10, give_up=why == "given up")
                 leaks = Leaks()
                 await fail(scene, targets[why], FAILURES, give_up=why == "given up")
@@ -388,7 +383,7 @@ def write_big(scene: Scene, link: HeldLink) -> bytes:
 async def link_in_state(scene: Scene, state: str) -> tuple[HeldLink, HeldLink | None]:
     """Return a link in that state, and its other end if there is one already."""
     if state == "opening":
-        return scene.open(scene.rig.target_of(scene.listener)), None
+        return scene.open(scene.rig.target_of(scene.listener.address)), None
     near, far = await scene.pair()
     if state == "named":
         near.write(b"a few bytes")
@@ -419,14 +414,16 @@ def use_every_call(link: HeldLink) -> None:
 async def nobody_at(scene: Scene) -> str:
     """Return an address in good form at which nobody listens: somebody did a moment ago."""
     listener = await scene.listen()
-    target = scene.rig.target_of(listener)
+    target = scene.rig.target_of(listener.address)
     listener.close()
     scene.listeners.remove(listener)
     return target
 
 
-def check_sentence(text: str, target: str) -> None:
-    """A reason for people names the address, and no number or class of an operating system."""
+def check_sentence(scene: Scene, text: str, target: str) -> None:
+    """A reason for people names the transport and the address, and no number or class of an operating system."""
+    name = scene.rig.plugin.name
+    assert name in text.lower(), f"the sentence does not name the transport {name!r}: {text}"
     assert target in text or repr(target) in text, f"the sentence does not name {target!r}: {text}"
     assert "Errno" not in text, f"this is no sentence for people: {text}"
     assert "Error" not in text, f"this is no sentence for people: {text}"

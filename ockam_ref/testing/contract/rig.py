@@ -5,7 +5,7 @@ from typing import Final, Protocol, cast
 import pytest
 
 from ockam_ref.testing.contract.noting_host import NotingHost
-from ockam_transports.base import Listener, Transport, TransportPlugin
+from ockam_transports.base import Transport, TransportPlugin
 
 BIG_BYTES: Final = 16 * 1024 * 1024
 """More bytes than an operating system takes for an end of a link that does not read."""
@@ -68,11 +68,11 @@ class Rig:
         """Return an address at which nobody listens yet, different each time or chosen by the operating system."""
         raise NotImplementedError
 
-    def target_of(self, listener: Listener) -> str:
-        """Return what ``open`` takes to reach the listener: its address, unless there is a reason."""
-        return listener.address
+    def target_of(self, address: str) -> str:
+        """Return what ``open`` takes to reach a listener at that address: the same text, unless there is a reason."""
+        return address
 
-    async def raw_peer(self, listener: Listener) -> RawPeer | None:  # noqa: ARG002  # for those who override it
+    async def raw_peer(self, target: str) -> RawPeer | None:  # noqa: ARG002  # for those who override it
         """Connect to the listener without the adapter; ``None`` where this cannot be done."""
         return None
 

@@ -97,7 +97,7 @@ class Scene:
     async def pair(self, listener: Listener | None = None) -> Pair:
         """Open a link to the listener; neither end is read yet."""
         before = len(self.host.accepted)
-        near = self.open(self.rig.target_of(listener or self.listener))
+        near = self.open(self.rig.target_of((listener or self.listener).address))
         await self.host.told("opened", near.id)
         return Pair(near, await self.accepted(before))
 
