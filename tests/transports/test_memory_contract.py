@@ -3,7 +3,7 @@
 import pytest
 
 from ockam_ref.testing.contract import PacketContract, Rig
-from ockam_transports import memory
+from ockam_transports import memory, memory_link
 
 
 class MemoryRig(Rig):
@@ -15,7 +15,7 @@ class MemoryRig(Rig):
         return memory.ANY_NAME
 
     def hurry(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(memory, "FLUSH_STALL_S", 0.02)
+        monkeypatch.setattr(memory_link, "FLUSH_STALL_S", 0.02)
 
 
 class TestMemory(PacketContract):

@@ -5,9 +5,8 @@ It needs pytest, which the extra ``testing`` installs.  ``docs/transports/writin
 
 import pytest
 
-pytest.register_assert_rewrite(
-    *(f"{__name__}.{module}" for module in ("leaks", "links", "nodes", "noting_host", "packet", "scene", "stream"))
-)
+for _module in ("acts", "ending", "flowing", "leaks", "nodes", "noting_host", "packet", "refusing", "scene", "stream"):
+    pytest.register_assert_rewrite(f"{__name__}.{_module}")
 
 from ockam_ref.testing.contract.noting_host import HeldLink, NotingHost  # noqa: E402  # rewritten from here on
 from ockam_ref.testing.contract.packet import PacketContract  # noqa: E402

@@ -10,7 +10,7 @@ import pytest
 from ockam_ref.asyncio import Node, NodeConnection, NodeListener, Routed
 from ockam_ref.errors import ErrorCode, OckamError
 from ockam_ref.testing.contract.rig import Rig
-from ockam_ref.testing.contract.scene import LOOPS, Run, run_on
+from ockam_ref.testing.contract.scene import Contract, Run
 from ockam_ref.wire.body import Body
 
 SIZES: Final = (0, 1, 100, 5_000, 60_000)
@@ -54,18 +54,8 @@ def between_nodes(test: Callable[[Any, Nodes], Awaitable[None]]) -> Callable[[An
     return wrapped
 
 
-class NodesContract:
+class NodesContract(Contract):
     """The tests of nodes; every contract of links has them."""
-
-    @pytest.fixture
-    def rig(self) -> Rig:
-        """Return the rig of the adapter."""
-        raise NotImplementedError("the contract suite needs to know your adapter: override the fixture `rig`")
-
-    @pytest.fixture(params=list(LOOPS))
-    def run(self, request: pytest.FixtureRequest) -> Run:
-        """Run a coroutine on each kind of event loop."""
-        return run_on(LOOPS[request.param])
 
     @between_nodes
     async def test_messages_of_all_sizes_go_there_and_back(self, nodes: Nodes) -> None:

@@ -6,6 +6,8 @@ from functools import wraps
 from inspect import Parameter, signature
 from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, Self, TypeAlias
 
+import pytest
+
 from ockam_ref.testing.contract.noting_host import HeldLink, NotingHost
 from ockam_ref.testing.contract.rig import Rig
 from ockam_transports.base import Listener
@@ -165,3 +167,17 @@ def run_on(loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> Run:
         assert not unheard, f"the event loop caught what the adapter did not: {unheard[0]}"
 
     return run
+
+
+class Contract:
+    """A part of the contract.  A class of yours overrides the fixture ``rig``; pytest finds the rest."""
+
+    @pytest.fixture
+    def rig(self) -> Rig:
+        """Return the rig of the adapter."""
+        raise NotImplementedError("the contract suite needs to know your adapter: override the fixture `rig`")
+
+    @pytest.fixture(params=list(LOOPS))
+    def run(self, request: pytest.FixtureRequest) -> Run:
+        """Run a coroutine on each kind of event loop."""
+        return run_on(LOOPS[request.param])
