@@ -24,7 +24,7 @@ def test_a_closed_port_refuses(run: Run, host: Any) -> None:
             with host.calling():
                 scene.transport.open(number, f"127.0.0.1:{port}")
             reason = await host.told("failed", number)
-            assert reason == f"cannot connect to 127.0.0.1:{port}: nothing listens there (connection refused)"
+            assert reason == f"cannot connect to 127.0.0.1:{port} over TCP: nothing listens there (connection refused)"
 
     run(main())
 
@@ -86,7 +86,7 @@ def test_a_name_without_a_usable_address_fails(run: Run, host: Any, addresses: l
             number = host.new_link()
             with host.calling():
                 scene.transport.open(number, "no-address.test:1")
-            assert await host.told("failed", number) == f"cannot connect to no-address.test:1: {reason}"
+            assert await host.told("failed", number) == f"cannot connect to no-address.test:1 over TCP: {reason}"
 
     run(main())
 
@@ -155,7 +155,7 @@ def test_connecting_has_a_deadline(run: Run, host: Any, monkeypatch: pytest.Monk
             with _full_listener() as (port, _):
                 number = host.new_link()
                 scene.transport.open(number, f"127.0.0.1:{port}")
-                assert await host.told("failed", number) == f"no answer from 127.0.0.1:{port} within 0.05 s"
+                assert await host.told("failed", number) == f"no answer from 127.0.0.1:{port} over TCP within 0.05 s"
 
     run(main())
 

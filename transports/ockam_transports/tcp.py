@@ -5,7 +5,7 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from ockam_ref.errors import ErrorCode, OckamError
+from ockam_ref.errors import ErrorCode, MisuseError, OckamError
 from ockam_ref.machine import LinkId
 from ockam_transports.base import Acceptor, LinkHost, LinkKind, TransportPlugin
 from ockam_transports.connecting import Connecting
@@ -45,7 +45,7 @@ class TcpTransport:
             self._host.link_opened(link)
             opening.watch()
 
-        connecting.start(target, won, lambda reason: self._host.link_failed(link, reason))
+        connecting.start(target, won, opening.fail)
         return opening
 
     async def listen(self, address: str, accept: Acceptor) -> StreamSocketListener:
@@ -55,13 +55,15 @@ class TcpTransport:
             MisuseError: ``address`` cannot be read.
             OckamError: nobody can listen there.
         """
-        host, port = parse_host_port(address)
         try:
+            host, port = parse_host_port(address)
             found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
             family, _, _, _, where = found[0]
             sock = socket.create_server(where[:2], family=family, backlog=LISTEN_BACKLOG)
+        except MisuseError as error:
+            raise MisuseError(error.code, f"cannot listen over TCP: {error}") from None
         except OSError as error:
-            raise OckamError(ErrorCode.LINK_FAILED, f"cannot listen on {address}: {describe(error)}") from None
+            raise OckamError(ErrorCode.LINK_FAILED, f"cannot listen on {address} over TCP: {describe(error)}") from None
         sock.setblocking(False)
         name = str(HostPort(*sock.getsockname()[:2]))
         return StreamSocketListener(self._loop, sock, name, self._new_accepted, accept, configure=_configure)
