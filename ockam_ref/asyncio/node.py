@@ -50,7 +50,6 @@ from ockam_ref.workers.hop import Hop as HopWorker
 from ockam_ref.workers.uppercase import Uppercase
 from ockam_transports.base import TransportPlugin
 from ockam_transports.connecting import CONNECT_TIMEOUT_S
-from ockam_transports.plugins import find_plugin, find_plugin_of_type
 
 Begun = TypeVar("Begun", ChannelOpened, RelayReady, HopReached)
 
@@ -67,15 +66,18 @@ ROOT: Final = local("app")
 class Node:
     """A node.  ``async with Node.create() as node`` starts it and, at the end, stops everything within a second."""
 
-    def __init__(self, *, tap: Tap | None = None) -> None:
-        self._driver = Driver(tap)
+    def __init__(self, *, tap: Tap | None = None, transports: Iterable[TransportPlugin] = ()) -> None:
+        self._driver = Driver(tap, transports)
         self._workers: set[WorkerTask] = set()
         self._driver.start(Application((Mailbox(ROOT),)))
 
     @classmethod
-    def create(cls, *, tap: Tap | None = None) -> Self:
-        """Return a node that runs on the current event loop; ``tap`` is shown every read of every link."""
-        return cls(tap=tap)
+    def create(cls, *, tap: Tap | None = None, transports: Iterable[TransportPlugin] = ()) -> Self:
+        """Return a node that runs on the current event loop; ``tap`` is shown every read of every link.
+
+        Of ``transports`` this node has its own; each stands in for an installed one of its name.
+        """
+        return cls(tap=tap, transports=transports)
 
     async def __aenter__(self) -> Self:
         return self
@@ -181,7 +183,7 @@ class Node:
             OckamError: nobody can listen there, or the transport is not installed.
         """
         flow = fresh_flow_control_id()
-        config = link_listener.LinkListener(flow, find_form(find_plugin(transport).form))
+        config = link_listener.LinkListener(flow, find_form(self._driver.plugin(transport).form))
         worker, listener = await self._driver.listen(config, address, transport)
         return NodeListener(self._driver, worker, listener, flow)
 
@@ -198,7 +200,7 @@ class Node:
         Raises:
             OckamError: nobody answers there, or not within ``timeout`` seconds, or the transport is not installed.
         """
-        form = find_form(find_plugin(transport).form)
+        form = find_form(self._driver.plugin(transport).form)
         link = await self._driver.open(address, timeout, transport)
         flow = fresh_flow_control_id()
         config = node_link.NodeLink(
@@ -230,7 +232,7 @@ class Node:
         Raises:
             OckamError: the transport is not installed.
         """
-        plugin = find_plugin(transport)
+        plugin = self._driver.plugin(transport)
         self._start_connector(plugin)
         for address in addresses or ("",):
             self.add_consumer(Address(plugin.transport_type, address.encode()), flow)
@@ -421,7 +423,7 @@ class Node:
         typed, core = route[0], self._driver.core
         if typed in core and not isinstance(core.state_of(typed), typed_hop.Opening):
             return route
-        plugin = find_plugin_of_type(typed.transport_type)
+        plugin = self._driver.plugin_of_type(typed.transport_type)
         if plugin is None:
             message = f"the route begins with {typed}, and no transport with that number is installed"
             raise OckamError(ErrorCode.LINK_FAILED, message)
