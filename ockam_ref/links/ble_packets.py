@@ -4,7 +4,7 @@ A *packet* is the value of one GATT write or notification.  A length is eight by
 packet of exactly eight bytes whose value is no more than the limit is a length wherever it comes; so a lost packet
 costs the message that it belonged to, and the next length puts the receiver right again.
 
-Two modes.  Between our own ends pieces are as long as the connection takes, and a message may have 65 536 bytes.
+Two modes.  Between our own ends pieces are as long as the connection takes, and a message may have 2 MiB.
 *Compat* is what the programs and boards of 2022 speak: pieces of 18 bytes and no more than 1024 bytes a message.
 
 Pure: ``receive(state, packet)`` returns the next state and what came out.  There is no clock in it, and none is needed:
@@ -18,6 +18,7 @@ from typing import Final, TypeAlias
 
 from ockam_ref.errors import ErrorCode, MisuseError
 from ockam_ref.links.form import Chunk, Fault, Form, Packet
+from ockam_ref.links.framing import glue
 from ockam_ref.machine import Transition
 from ockam_ref.wire.bare_transport_message import decode_bare_transport_message, encode_bare_transport_message
 from ockam_ref.wire.transport_message import TransportMessage
@@ -25,8 +26,11 @@ from ockam_ref.wire.transport_message import TransportMessage
 HEADER_LENGTH: Final = 8
 """Bytes of a length; the one number of bytes that no piece of a message may have."""
 
-MAX_LENGTH: Final = 65_536
-"""Bytes of a message between our own ends, inclusive: a handshake with credentials is longer than the peer's 1024."""
+MAX_LENGTH: Final = 2 * 1024 * 1024
+"""Bytes of a message between our own ends, inclusive.
+
+The peer's 1024 are too few for a handshake with credentials, and a portal puts 1 MiB into a message.
+"""
 
 COMPAT_MAX_LENGTH: Final = 1024
 """Bytes of a message that programs and boards of 2022 take, inclusive."""
@@ -41,7 +45,7 @@ COMPAT_PIECE: Final = 18
 """Bytes that a board takes in one write, and the smallest attribute packet of any connection (23) less five."""
 
 MAX_WAITING_PIECES: Final = 64
-"""Pieces of an unfinished message are joined beyond this number, so that empty and tiny ones cost no more than bytes."""
+"""Pieces of an unfinished message are joined beyond this number, so that tiny ones cost no more than their bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +155,16 @@ def _begin(state: PacketState, packet: bytes | memoryview, length: int) -> tuple
 
 
 def _go_on(state: Inside, packet: bytes | memoryview) -> tuple[PacketState, Found]:
-    """Take a piece."""
+    """Take a piece; an empty one is none."""
+    if not packet:
+        return state, []
     waiting = state.waiting + len(packet)
     pieces = (*state.pieces, packet)
     if waiting >= state.length:
         message = packet if len(pieces) == 1 else b"".join(pieces)
         return Between(state.limit, state.doubts), [memoryview(message)[: state.length]]
     if len(pieces) > MAX_WAITING_PIECES:
-        pieces = (b"".join(pieces),)
+        pieces = glue(pieces)
     return Inside(state.limit, state.doubts, state.length, pieces, waiting), []
 
 

@@ -5,6 +5,7 @@ What is not here are bleak's backends of the operating systems, the timing of a 
 """
 
 import asyncio
+import errno
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -51,6 +52,10 @@ class Radio(bumble.link.LocalLink):
         self.lost = 0
         self._last = 0.0
         self._names = 0
+        self._central: Device | None = None
+        self._turn = asyncio.Lock()
+        self.ports: dict[str, Port] = {}
+        self.scans = 0
 
     def send_acl_data(self, sender_controller: Any, destination_address: Any, transport: Any, data: bytes) -> None:
         delay = self.fault(data)
@@ -75,9 +80,19 @@ class Radio(bumble.link.LocalLink):
         self._names += 1
         return Controller(f"C{self._names}", link=self, public_address=address)
 
-    async def open_controller(self, _moniker: str) -> "Port":
-        """Stand for ``bumble.transport.open_transport``."""
-        return Port(self.controller())
+    async def open_controller(self, moniker: str) -> "Port":
+        """Stand for ``bumble.transport.open_transport``; a controller serves one program, as a dongle does."""
+        if moniker in self.ports:
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        port = self.ports[moniker] = Port(self, moniker)
+        return port
+
+    async def central(self) -> Device:
+        """Return the device that bleak works with; it is made when it is first used."""
+        async with self._turn:
+            if self._central is None:
+                self._central = await self.device()
+        return self._central
 
     async def device(self, address: str = CENTRAL) -> Device:
         """Return a device with a controller of its own."""
@@ -124,19 +139,19 @@ class Controller(bumble.controller.Controller):
 class Port:
     """A virtual controller as what ``open_transport`` returns."""
 
-    def __init__(self, controller: Controller) -> None:
-        self.source: Any = controller
+    def __init__(self, radio: Radio, moniker: str) -> None:
+        self.source: Any = radio.controller()
         self.source.terminated = asyncio.get_running_loop().create_future()
-        self.sink = AsyncPipeSink(controller)
-        self.is_closed = False
+        self.sink = AsyncPipeSink(self.source)
+        self._give_back = lambda: radio.ports.pop(moniker)
 
     async def close(self) -> None:
-        self.is_closed = True
+        self._give_back()
         self.source.link.remove_controller(self.source)
 
 
-def bleak_on(radio: Device, *, mtu: int = 517) -> tuple[type[BaseBleakScanner], type[BaseBleakClient]]:  # noqa: C901
-    """Return what bleak calls backends, classes bound to one device.  ``mtu`` is what this side asks for."""
+def bleak_on(radio: Radio, *, mtu: int = 517) -> tuple[type[BaseBleakScanner], type[BaseBleakClient]]:
+    """Return what bleak calls backends, classes bound to one radio.  ``mtu`` is what this side asks for."""
 
     class Scanner(BaseBleakScanner):
         def __init__(self, detection_callback: Any, service_uuids: Any, *_: Any, **__: Any) -> None:
@@ -144,12 +159,18 @@ def bleak_on(radio: Device, *, mtu: int = 517) -> tuple[type[BaseBleakScanner], 
 
         async def start(self) -> None:
             self.seen_devices = {}
-            radio.on("advertisement", self._on_advertisement)
-            await radio.start_scanning(active=True, filter_duplicates=False)
+            device = await radio.central()
+            device.on("advertisement", self._on_advertisement)
+            radio.scans += 1
+            if radio.scans == 1:
+                await device.start_scanning(active=True, filter_duplicates=False)
 
         async def stop(self) -> None:
-            radio.remove_listener("advertisement", self._on_advertisement)
-            await radio.stop_scanning()
+            device = await radio.central()
+            device.remove_listener("advertisement", self._on_advertisement)
+            radio.scans -= 1
+            if radio.scans == 0:
+                await device.stop_scanning()
 
         def _on_advertisement(self, seen: Any) -> None:
             kinds = AdvertisingData.Type
@@ -183,8 +204,9 @@ def bleak_on(radio: Device, *, mtu: int = 517) -> tuple[type[BaseBleakScanner], 
             return 23 if self._connection is None else self._connection.att_mtu
 
         async def connect(self, pair: bool = False, **_: Any) -> None:  # noqa: FBT001, FBT002
+            device = await radio.central()
             try:
-                connection = await radio.connect(self._target, timeout=self._timeout)
+                connection = await device.connect(self._target, timeout=self._timeout)
             except Exception as error:  # bumble's own error types must not leak
                 raise BleakError(f"cannot connect to {self.address}: {error!r}") from error
             self._connection = connection
@@ -282,7 +304,7 @@ async def virtual_radio(*, mtu: int = 517) -> AsyncIterator[tuple[Radio, Callabl
     """Yield the air, and what makes a transport for a host on it: ``transport(host, compat=True)``."""
     radio = Radio()
     with silence():
-        scanner, client = bleak_on(await radio.device(), mtu=mtu)
+        scanner, client = bleak_on(radio, mtu=mtu)
 
         def transport(host: Any, *, compat: bool = False) -> BleTransport:
             return BleTransport(

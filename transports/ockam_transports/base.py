@@ -13,7 +13,7 @@ make it replaceable:
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 from ockam_ref.machine import LinkId
 
@@ -155,6 +155,14 @@ class Listener(Protocol):
 
     def close(self) -> None:
         """Accept no more; the links accepted so far live on."""
+
+
+@runtime_checkable
+class SlowListener(Listener, Protocol):
+    """A listener that has something to give back, which takes time: a host that stops waits for it a moment."""
+
+    async def wait_closed(self) -> None:
+        """Return once everything is given back, after ``close`` and the end of the accepted links."""
 
 
 class Transport(Protocol):

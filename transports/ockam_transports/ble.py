@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ockam_ref.errors import ErrorCode, OckamError
+from ockam_ref.errors import ErrorCode, MisuseError, OckamError
 from ockam_ref.machine import LinkId
 from ockam_transports.base import Acceptor, LinkHost, LinkKind, Listener, TransportPlugin
 from ockam_transports.ble_link import (
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from bleak.backends.client import BaseBleakClient
     from bleak.backends.device import BLEDevice
     from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
+
+    from ockam_transports.ble_peripheral import Peripherals
 
 SCAN_S: Final = 10.0
 """How long to listen for the advertisement of a peripheral."""
@@ -75,6 +77,9 @@ class BleTransport:
         self._scanner = scanner
         self._client = client
         self._open_controller = open_controller
+        self._name = "ble-compat" if compat else "ble"
+        self._peripherals: Peripherals | None = None
+        self._turn = asyncio.Lock()  # a radio makes one connection at a time
 
     def open(self, link: LinkId, target: str) -> BleLink:
         """Begin to connect to the peripheral that advertises the name ``target``, or has that device address."""
@@ -89,35 +94,50 @@ class BleTransport:
             MisuseError: ``address`` cannot be read, or the name is too long to be advertised.
             OckamError: the extra is not installed, or there is no such controller.
         """
+        name, _, moniker = address.partition("@")
+        place = f"{self._name} {address!r}"
+        if not moniker or not 0 < len(name.encode()) <= MAX_NAME_BYTES:
+            raise MisuseError(
+                ErrorCode.BAD_ADDRESS,
+                f"cannot listen on {place}: it is not NAME@CONTROLLER, as in ockam_ble_1@usb:0, "
+                f"with a name of 1 to {MAX_NAME_BYTES} bytes",
+            )
         try:
             from ockam_transports import ble_peripheral  # noqa: PLC0415  # bumble is heavy, and an extra
         except ImportError:
-            raise OckamError(ErrorCode.LINK_FAILED, _install("ble-peripheral", "a Bluetooth peripheral")) from None
-        return await ble_peripheral.listen(
-            address, accept, self._host, compat=self._compat, open_controller=self._open_controller
-        )
+            reason = _install("ble-peripheral")
+            raise OckamError(ErrorCode.LINK_FAILED, f"cannot listen on {place}: {reason}") from None
+        if self._peripherals is None:
+            self._peripherals = ble_peripheral.Peripherals(
+                self._host, compat=self._compat, open_controller=self._open_controller
+            )
+        return await self._peripherals.listen(name, moniker, accept, place)
 
     async def _connect(self, link: BleLink, target: str) -> "CentralEnd":
         try:
+            return await self._find(link, target)
+        except GattError as error:
+            reason = str(error)
+        except Exception as error:  # noqa: BLE001  # bleak lets whatever its platforms raise through
+            reason = _explain(error)
+        raise GattError(f"{self._name} {target!r}: {reason}")
+
+    async def _find(self, link: BleLink, target: str) -> "CentralEnd":
+        if not (0 < len(target.encode()) <= MAX_NAME_BYTES or _DEVICE_ADDRESS.fullmatch(target)):
+            raise GattError(f"it is no name of a peripheral, which has 1 to {MAX_NAME_BYTES} bytes")
+        try:
             import bleak  # noqa: PLC0415  # an extra
         except ImportError:
-            raise GattError(_install("ble", "Bluetooth")) from None
-        if not 0 < len(target.encode()) <= max(MAX_NAME_BYTES, len(target) if _DEVICE_ADDRESS.fullmatch(target) else 0):
-            raise GattError(f"{target!r} is no name of a peripheral: it has 1 to {MAX_NAME_BYTES} bytes")
-        try:
-            device = await bleak.BleakScanner.find_device_by_filter(
-                partial(_is_wanted, target, self._compat), timeout=SCAN_S, backend=self._scanner
-            )
-            if device is None:
-                raise GattError(f"no Bluetooth peripheral called {target!r} was heard within {SCAN_S:g} s")
-            end = CentralEnd(link, target, compat=self._compat, pause_s=self._pause_s)
-            end.client = bleak.BleakClient(device, end.on_lost, timeout=CONNECT_S, backend=self._client)
-            async with asyncio.timeout(CONNECT_S):
-                await end.set_up()
-        except GattError:
-            raise
-        except Exception as error:  # noqa: BLE001  # bleak lets whatever its platforms raise through
-            raise GattError(_explain(error, target)) from None
+            raise GattError(_install("ble")) from None
+        device = await bleak.BleakScanner.find_device_by_filter(
+            partial(_is_wanted, target, self._compat), timeout=SCAN_S, backend=self._scanner
+        )
+        if device is None:
+            raise GattError(f"no Bluetooth peripheral of that name was heard within {SCAN_S:g} s")
+        end = CentralEnd(link, compat=self._compat, pause_s=self._pause_s)
+        end.client = bleak.BleakClient(device, end.on_lost, timeout=CONNECT_S, backend=self._client)
+        async with self._turn, asyncio.timeout(CONNECT_S):
+            await end.set_up()
         return end
 
 
@@ -127,9 +147,8 @@ class CentralEnd:
     client: "BleakClient"
     _out: "BleakGATTCharacteristic"
 
-    def __init__(self, link: BleLink, name: str, *, compat: bool, pause_s: float) -> None:
+    def __init__(self, link: BleLink, *, compat: bool, pause_s: float) -> None:
         self._link = link
-        self._name = name
         self._compat = compat
         self._pause_s = pause_s
         self._unacknowledged = 0
@@ -147,14 +166,14 @@ class CentralEnd:
             incoming = self._look_up(TO_CENTRAL, "notify")
             agreement = self.client.services.get_characteristic(AGREEMENT)
             if (agreement is None) is not self._compat:
-                raise GattError(_other_mode(self._name, compat=self._compat))
+                raise GattError(_other_mode(compat=self._compat))
             await self.client.start_notify(incoming, lambda _, packet: self._link.packet_received(bytes(packet)))
             if agreement is not None:
                 if bytes(await self.client.read_gatt_char(agreement))[:1] != OWN_MODE:
-                    raise GattError(f"{self._name!r} speaks a mode that this version does not know")
+                    raise GattError("it speaks a mode that this version does not know")
                 await self.client.write_gatt_char(agreement, OWN_MODE, response=True)
             if self._is_lost:
-                raise GattError(f"{self._name!r} disconnected at once")
+                raise GattError("it disconnected at once")
             self._is_open = True
         finally:
             if not self._is_open:
@@ -163,7 +182,7 @@ class CentralEnd:
     def _look_up(self, uuid: str, needed: str) -> "BleakGATTCharacteristic":
         found = self.client.services.get_characteristic(uuid)
         if found is None or needed not in found.properties:
-            raise GattError(f"{self._name!r} is no Ockam peripheral: it has no characteristic {uuid} to {needed}")
+            raise GattError(f"it is no Ockam peripheral: it has no characteristic {uuid} to {needed}")
         return found
 
     def on_lost(self, _: object) -> None:
@@ -192,7 +211,7 @@ class CentralEnd:
         except TimeoutError:
             raise
         except Exception as error:  # noqa: BLE001  # as above
-            raise GattError(_explain(error, self._name)) from None
+            raise GattError(_explain(error)) from None
         if asks:
             self._unacknowledged = 0
         if self._compat and len(packet) != _LENGTH_BYTES:
@@ -217,26 +236,25 @@ def _is_wanted(target: str, compat: bool, device: "BLEDevice", seen: "Advertisem
     return target in name if compat else target == name
 
 
-def _explain(error: Exception, name: str) -> str:
+def _explain(error: Exception) -> str:
     """Return why it did not work, in words."""
     if isinstance(error, TimeoutError):
-        return f"{name!r} does not answer (timed out)"
+        return "it does not answer (timed out)"
     if isinstance(error, FileNotFoundError):
-        return "Bluetooth cannot be used: this system has no Bluetooth service running (on Linux: bluetoothd and D-Bus)"
+        return "Bluetooth cannot be used: this system runs no Bluetooth service (on Linux: bluetoothd and D-Bus)"
     if isinstance(error, OSError):
         return f"Bluetooth cannot be used: {describe(error)}"
-    text = str(error) or type(error).__name__
-    return f"the Bluetooth connection to {name!r} failed: {text}"
+    return f"the Bluetooth connection failed: {error}"
 
 
-def _other_mode(name: str, *, compat: bool) -> str:
+def _other_mode(*, compat: bool) -> str:
     if compat:
-        return f"{name!r} is a node of our kind: open it as 'ble', not as 'ble-compat'"
-    return f"{name!r} speaks the mode of 2022 only: open it as 'ble-compat'"
+        return "it is a node of our kind: open it as 'ble', not as 'ble-compat'"
+    return "it speaks the mode of 2022 only: open it as 'ble-compat'"
 
 
-def _install(extra: str, what: str) -> str:
-    return f"{what} needs the extra {extra!r}: pip install 'ockam-ref[{extra}]'"
+def _install(extra: str) -> str:
+    return f"this needs the extra {extra!r}: pip install 'ockam-ref[{extra}]'"
 
 
 PLUGIN: Final = TransportPlugin(

@@ -24,7 +24,7 @@ AGREEMENT: Final = "827c7941-71cf-5bf1-bb34-0b54dc3ecf6a"
 It is ``uuid5(SERVICE, "ockam-ref agreement")``.  A board of 2022 does not have it, a central of 2022 does not look.
 """
 OWN_MODE: Final = b"\x01"
-"""What each end says there: packets as long as the connection takes, messages of up to 65 536 bytes."""
+"""What each end says there: packets as long as the connection takes, messages of up to 2 MiB."""
 
 ATT_OVERHEAD: Final = 3
 """Bytes of an attribute packet beside the value in a write command or a notification."""
@@ -44,8 +44,8 @@ WINDOW: Final = 8
 
 SEND_S: Final = 30.0
 """The other side must have taken a packet within this time; GATT itself gives a request no longer."""
-CLOSE_S: Final = 5.0
-"""How long a link that is closed may go on to send what was given."""
+CLOSE_STALL_S: Final = 5.0
+"""A link that is closed goes on to send what was given as long as something moves within this time."""
 HANG_UP_S: Final = 2.0
 """How long a disconnection may take before it is left to the radio."""
 
@@ -78,7 +78,7 @@ class BleLink:
     def __init__(self, link: LinkId, host: LinkHost, on_gone: Callable[["BleLink"], None]) -> None:
         self.id = link
         self.buffered = 0
-        self.inbox = Inbox(self._hand_over)
+        self.inbox = Inbox(self._hand_over, self._tell_end)
         self._host = host
         self._loop = asyncio.get_running_loop()
         self._on_gone = on_gone
@@ -89,6 +89,7 @@ class BleLink:
         self._timer: asyncio.TimerHandle | None = None
         self._drained_asked = self._relief_asked = False
         self._closing = self._gone = False
+        self._ending: str | None = None
 
     @property
     def mtu(self) -> int | None:
@@ -126,8 +127,8 @@ class BleLink:
     # ---- what the host asks for
 
     def write(self, chunks: Iterable[Chunk]) -> None:
-        """Take one packet."""
-        if self._closing or self._gone:
+        """Take one packet; one that is too long for the connection is dropped, as the core never makes it."""
+        if self._closing or self._gone or self._ending is not None:
             return
         packet = b"".join(chunks)
         self._out.append(packet)
@@ -159,7 +160,7 @@ class BleLink:
         self._relief_asked = True
 
     def close(self) -> None:
-        """Send what was given, disconnect, free everything; within ``CLOSE_S`` and ``HANG_UP_S``."""
+        """Send what was given, disconnect, free everything; given up when nothing moves for ``CLOSE_STALL_S``."""
         if self._closing or self._gone:
             return
         self._closing = True
@@ -167,7 +168,7 @@ class BleLink:
         if self._end is None:
             self.abort()
             return
-        self._timer = self._loop.call_later(CLOSE_S, self.abort)
+        self._timer = self._loop.call_later(CLOSE_STALL_S, self._check_progress, self.buffered)
         self.flush()
 
     def abort(self) -> None:
@@ -181,12 +182,20 @@ class BleLink:
             task.cancel()
         if self._end is not None:
             self._task = self._loop.create_task(self._cut(self._end))
+        elif self._ending is not None:
+            self._free()
+
+    def _check_progress(self, buffered: int) -> None:
+        if self.buffered == buffered:
+            self.abort()
+        else:
+            self._timer = self._loop.call_later(CLOSE_STALL_S, self._check_progress, self.buffered)
 
     # ---- what the radio tells
 
     def packet_received(self, packet: bytes) -> None:
         """Take a packet that came in; in order."""
-        if self._closing or self._gone:
+        if self._closing or self._gone or self._ending is not None:
             return
         if not self.inbox.put(packet):
             self.fail("more came in than this node takes (receiver overrun)")
@@ -201,26 +210,34 @@ class BleLink:
             self._host.mtu_changed(self.id, mtu)
 
     def lost(self, reason: str) -> None:
-        """The connection is gone; the host is told once, after what came in before."""
-        if self._gone:
+        """The connection is gone.  The host is told once, after it has read what came in before."""
+        if self._gone or self._ending is not None:
             return
-        if self._task is not None:
-            self._task.cancel()
-        was_closing = self._closing
-        if not was_closing:
+        self._end = None
+        self._ending = reason
+        self._out.clear()
+        self.buffered = 0
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+        if self._closing:
+            self._free()
+        else:
             self.inbox.empty()
-        if self._gone or self._closing is not was_closing:  # the host has closed it in answer to a packet
-            was_closing = True
-        self._free()
-        if not was_closing:
-            self._host.link_closed(self.id, reason)
+            self._tell_end()
 
     def fail(self, reason: str) -> None:
         """Disconnect, since nothing good can come any more, and tell the host."""
-        end, self._end = self._end, None
+        end = self._end
         self.lost(reason)
         if end is not None:
             self._task = self._loop.create_task(_hang_up(end))
+
+    def _tell_end(self) -> None:
+        """Tell the host of the end, if it is there and nothing is left to be read."""
+        if self._ending is not None and not (self._closing or self._gone) and self.inbox.is_empty:
+            self._free()
+            self._host.link_closed(self.id, self._ending)
 
     # ---- sending
 
@@ -229,8 +246,9 @@ class BleLink:
         try:
             while out:
                 packet = out.popleft()
-                async with asyncio.timeout(SEND_S):
-                    await end.send(packet, is_last=not out)
+                if len(packet) <= end.mtu:
+                    async with asyncio.timeout(SEND_S):
+                        await end.send(packet, is_last=not out)
                 self.buffered -= len(packet)
                 if not out:
                     self.mtu_may_have_changed()
@@ -286,8 +304,9 @@ class BleLink:
 class Inbox:
     """Packets on their way to the host, which are kept while it does not read."""
 
-    def __init__(self, hand_over: Callable[[bytes], None]) -> None:
+    def __init__(self, hand_over: Callable[[bytes], None], on_empty: Callable[[], None]) -> None:
         self._hand_over = hand_over
+        self._on_empty = on_empty
         self._packets: deque[bytes] = deque()
         self._cost = 0
         self._reading = False
@@ -337,9 +356,15 @@ class Inbox:
         self._cost = 0
         self._make_room()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits to be handed over."""
+        return not self._packets
+
     def _work(self) -> None:
         self._planned = None
         self.empty()
+        self._on_empty()
 
     def _make_room(self) -> None:
         room, self._room = self._room, None

@@ -16,13 +16,12 @@ from bumble.device import Connection, Device
 from bumble.gatt import Characteristic, CharacteristicValue, Service
 from bumble.transport import open_transport
 
-from ockam_ref.errors import ErrorCode, MisuseError, OckamError
+from ockam_ref.errors import ErrorCode, OckamError
 from ockam_transports.base import Acceptor, LinkHost
 from ockam_transports.ble_link import (
     AGREEMENT,
     ATT_OVERHEAD,
     HANG_UP_S,
-    MAX_NAME_BYTES,
     MAX_VALUE,
     OWN_MODE,
     SERVICE,
@@ -51,34 +50,37 @@ _ENDS: Final = {
 }
 
 
-async def listen(
-    address: str,
-    accept: Acceptor,
-    host: LinkHost,
-    *,
-    compat: bool,
-    open_controller: Callable[[str], Awaitable[Any]] | None,
-) -> "Peripheral":
-    """Open the controller and advertise; see ``BleTransport.listen``."""
-    name, _, moniker = address.partition("@")
-    if not name or not moniker:
-        raise MisuseError(ErrorCode.BAD_ADDRESS, f"{address!r} is not NAME@CONTROLLER, as in ockam_ble_1@usb:0")
-    if len(name.encode()) > MAX_NAME_BYTES:
-        raise MisuseError(ErrorCode.BAD_ADDRESS, f"{name!r} is too long: {MAX_NAME_BYTES} bytes can be advertised")
-    peripheral = Peripheral(name, address, accept, host, compat=compat)
-    try:
-        async with asyncio.timeout(SET_UP_S):
-            await peripheral.start(await (open_controller or open_transport)(moniker))
-    except TimeoutError:
-        reason = f"it is not ready within {SET_UP_S:g} s"
-    except OSError as error:
-        reason = describe(error)
-    except Exception as error:  # noqa: BLE001  # bumble, libusb and pyserial each raise what they like, even Exception
-        reason = str(error) or type(error).__name__
-    else:
-        return peripheral
-    await peripheral.shut_down()
-    raise OckamError(ErrorCode.LINK_FAILED, f"cannot use the Bluetooth controller {moniker!r}: {reason}")
+class Peripherals:
+    """The peripherals of one transport, each with a controller that it has for itself."""
+
+    def __init__(
+        self, host: LinkHost, *, compat: bool, open_controller: Callable[[str], Awaitable[Any]] | None
+    ) -> None:
+        self._host = host
+        self._compat = compat
+        self._open_controller = open_controller or open_transport
+        self._of: dict[str, Peripheral] = {}
+
+    async def listen(self, name: str, moniker: str, accept: Acceptor, place: str) -> "Peripheral":
+        """Advertise the name; see ``BleTransport.listen``.  ``place`` is what people call it."""
+        before = self._of.get(moniker)
+        if before is not None and before.is_closing:
+            await before.wait_closed()
+        peripheral = Peripheral(name, f"{name}@{moniker}", accept, self._host, compat=self._compat)
+        try:
+            async with asyncio.timeout(SET_UP_S):
+                await peripheral.start(await self._open_controller(moniker))
+        except TimeoutError:
+            reason = f"it is not ready within {SET_UP_S:g} s"
+        except OSError as error:
+            reason = describe(error)
+        except Exception as error:  # noqa: BLE001  # bumble, libusb and pyserial raise what they like, even Exception
+            reason = str(error) or "it cannot be opened"
+        else:
+            self._of[moniker] = peripheral
+            return peripheral
+        await peripheral.shut_down()
+        raise OckamError(ErrorCode.LINK_FAILED, f"cannot listen on {place}: the Bluetooth controller: {reason}")
 
 
 class Peripheral:
@@ -98,6 +100,7 @@ class Peripheral:
         self._tasks: set[asyncio.Task[None]] = set()
         self._turn = asyncio.Lock()  # what is said to the controller about advertising is said one after the other
         self._closed = False
+        self._over = asyncio.Event()
         self._out = Characteristic(TO_CENTRAL, Characteristic.Properties.NOTIFY, Characteristic.Permissions(0), b"")
         self._out.on(Characteristic.EVENT_SUBSCRIPTION, self._on_subscription)
 
@@ -126,6 +129,17 @@ class Peripheral:
             self._closed = True
             self._run(self._wind_up())
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether nobody is accepted any more."""
+        return self._closed
+
+    async def wait_closed(self) -> None:
+        """Return once the controller was given back, or after ``SET_UP_S``."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SET_UP_S):
+                await self._over.wait()
+
     async def shut_down(self) -> None:
         """Give the controller back."""
         self._closed = True
@@ -138,6 +152,7 @@ class Peripheral:
         finally:
             if controller is not None:
                 await controller.close()
+            self._over.set()
 
     # ---- the profile
 
@@ -251,6 +266,10 @@ class Peripheral:
             async with asyncio.timeout(HANG_UP_S), self._turn:
                 if self._device is not None:
                     await self._device.stop_advertising()
+        except asyncio.CancelledError:
+            self._device = None  # say nothing more to the controller, its answers would find nobody
+            await self.shut_down()
+            raise
         finally:
             if self._connection is None:
                 await self.shut_down()
