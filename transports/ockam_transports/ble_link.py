@@ -198,6 +198,7 @@ class BleLink:
         if self._closing or self._gone or self._ending is not None:
             return
         if not self.inbox.put(packet):
+            self.inbox.drop()
             self.fail("more came in than this node takes (receiver overrun)")
 
     def mtu_may_have_changed(self) -> None:
