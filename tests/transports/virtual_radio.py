@@ -233,9 +233,14 @@ def bleak_on(radio: Radio, *, mtu: int = 517) -> tuple[type[BaseBleakScanner], t
                 self._disconnected_callback()
 
         async def _ask(self, request: Awaitable[T]) -> T:
-            """Wait for an answer; bumble *cancels* a request whose connection ends, a caller must see an error."""
+            """Wait for an answer; bumble *cancels* a request whose connection ends, a caller must see an error.
+
+            A caller that gives up does not take the request back: bumble would stumble over the answer.
+            """
+            asked = asyncio.ensure_future(request)
+            asked.add_done_callback(lambda done: done.cancelled() or done.exception())
             try:
-                return await request
+                return await asyncio.shield(asked)
             except ATT_Error as error:
                 raise BleakError(f"refused by the peer: {error.error_code}") from error
             except asyncio.CancelledError:
