@@ -19,7 +19,7 @@ from enum import Enum
 from typing import Final, NamedTuple, TypeAlias
 
 from ockam_ref.errors import DecodeError
-from ockam_ref.links.unfinished import Draft, Unfinished, contradicts, fault_of, index_of, is_last
+from ockam_ref.links.unfinished import Draft, Unfinished, contradicts, fault_of
 from ockam_ref.wire.transport_message import MAX_MESSAGE_LENGTH
 from ockam_ref.wire.udp_datagram import AnySlice, LegacySlice, Slice, decode_slice
 
@@ -139,15 +139,7 @@ class _Work:
             self._finish(position, bytes(piece.data))
             return None
         draft = self._draft(position, piece)
-        data = bytes(piece.data)
-        if is_last(piece):
-            known, draft.last, draft.last_offset = draft.last, data, piece.offset
-            draft.cost += len(data) + SLICE_COST if known is None else 0
-        else:
-            known = draft.get(index_of(piece))
-            if known is None:
-                draft.put(index_of(piece), data)
-        if known is None:
+        if draft.add(piece):
             self._heard = self._now
         return draft if self.check(draft) else None
 

@@ -50,6 +50,7 @@ class Draft:
         self.written: set[int] = set()
 
     def freeze(self) -> Unfinished:
+        """Return what a state can hold."""
         for index in self.written:
             self.blocks[index] = tuple(self.blocks[index] or ())
         blocks: tuple[_Block | None, ...] = tuple(self.blocks)  # type: ignore[arg-type]  # no list is left
@@ -78,13 +79,23 @@ class Draft:
         block = self.blocks[part] if part < len(self.blocks) else None
         return None if block is None else block[rest]
 
-    def put(self, index: int, data: bytes) -> None:
-        """Keep a slice that is not the last one."""
-        part, rest = divmod(index, BLOCK)
-        self.block(part)[rest] = data
-        self.size = len(data)
-        self.kept += 1
+    def add(self, piece: AnySlice) -> bool:
+        """Keep a slice that does not contradict the others; return whether it had not come before."""
+        data = bytes(piece.data)
+        if _is_last(piece):
+            if self.last is not None:
+                return False
+            self.last, self.last_offset = data, piece.offset
+        else:
+            part, rest = divmod(_index_of(piece), BLOCK)
+            block = self.block(part)
+            if block[rest] is not None:
+                return False
+            block[rest] = data
+            self.size = len(data)
+            self.kept += 1
         self.cost += len(data) + SLICE_COST
+        return True
 
     def follow(self, datagrams: Sequence[bytes | memoryview], position: int, piece: AnySlice) -> int:
         """Take the datagrams that continue this message slice by slice, as a sender writes them; return how many.
@@ -129,11 +140,12 @@ class Draft:
         return b"".join((*(piece for block in self.blocks if block for piece in block if piece), self.last))
 
 
-def is_last(piece: AnySlice) -> bool:
+def _is_last(piece: AnySlice) -> bool:
+    """Return whether the slice ends its message."""
     return piece.is_last if isinstance(piece, LegacySlice) else piece.offset == piece.total - 1
 
 
-def index_of(piece: AnySlice) -> int:
+def _index_of(piece: AnySlice) -> int:
     """Return the slice number; that of the older form follows from its offset, since only the last one is shorter."""
     return piece.offset // len(piece.data) if isinstance(piece, LegacySlice) else piece.offset
 
@@ -163,7 +175,7 @@ def contradicts(draft: Draft, piece: AnySlice) -> bool:
         return True
     if isinstance(piece, Slice) and piece.total != draft.total:
         return True
-    if is_last(piece):
+    if _is_last(piece):
         known = draft.last
         place = piece.offset
         if known is not None and place != draft.last_offset:
@@ -173,5 +185,5 @@ def contradicts(draft: Draft, piece: AnySlice) -> bool:
     else:
         if draft.size not in {0, len(data)}:
             return True
-        known = draft.get(index_of(piece))
+        known = draft.get(_index_of(piece))
     return known is not None and known != data
