@@ -123,9 +123,10 @@ class CopyConsumers:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """Events of this link go to me."""
+    """Events of this link go to me; with a source, its datagrams do, and the others to whoever owns the link."""
 
     link: LinkId
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +194,14 @@ class SendBytes(NamedTuple):
 
     link: LinkId
     chunks: tuple[bytes | bytearray | memoryview, ...]
+
+
+class SendDatagrams(NamedTuple):
+    """Send each datagram to ``target``, the text of a hop, from a bound endpoint; the adapter resolves names."""
+
+    link: LinkId
+    target: str
+    datagrams: tuple[bytes | memoryview, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +307,7 @@ NodeEffect: TypeAlias = (
 )
 HostEffect: TypeAlias = (
     SendBytes
+    | SendDatagrams
     | OpenLink
     | StartReading
     | StopReading

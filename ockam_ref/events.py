@@ -35,6 +35,15 @@ class BytesReceived(NamedTuple):
     now: Now
 
 
+class DatagramsReceived(NamedTuple):
+    """Datagrams came from one source, in order: one or more; ``source`` is ``ip:port`` in its canonical form."""
+
+    link: LinkId
+    source: str
+    datagrams: tuple[bytes | memoryview, ...]
+    now: Now
+
+
 @dataclass(frozen=True, slots=True)
 class LinkOpened:
     """What ``OpenLink`` asked for is open; reading has not started."""
@@ -130,6 +139,15 @@ class ChildSettled:
 
 
 @dataclass(frozen=True, slots=True)
+class ChildWaits:
+    """A source of datagrams keeps unfinished messages that cost up to that many bytes."""
+
+    child: Address
+    waiting: int
+    now: Now
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequested:
     """The worker stops after this event; what it says now is the last thing it says."""
 
@@ -157,6 +175,7 @@ class PauseChanged:
 WorkerEvent: TypeAlias = (
     MessageReceived
     | BytesReceived
+    | DatagramsReceived
     | LinkOpened
     | LinkFailed
     | LinkAccepted
@@ -168,9 +187,12 @@ WorkerEvent: TypeAlias = (
     | PeerCompared
     | ChildStarted
     | ChildSettled
+    | ChildWaits
     | StopRequested
     | RouteChanged
     | PauseChanged
 )
 
-LinkEvent: TypeAlias = BytesReceived | LinkOpened | LinkFailed | LinkFinished | LinkClosed | LinkDrained
+LinkEvent: TypeAlias = (
+    BytesReceived | DatagramsReceived | LinkOpened | LinkFailed | LinkFinished | LinkClosed | LinkDrained
+)
