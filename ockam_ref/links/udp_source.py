@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 from ockam_ref.effects import Effect, Effects, Forward, Own, Report, SetTimer, StopWorker, Tell
 from ockam_ref.errors import DecodeError
 from ockam_ref.events import ChildSettled, ChildWaits, DatagramsReceived, StopRequested, TimerFired, WorkerEvent
-from ockam_ref.links.reassembly import Fault, Reassembly
+from ockam_ref.links.reassembly import MAX_WAITING_BYTES, Fault, Reassembly
 from ockam_ref.links.reassembly import receive as put_together
 from ockam_ref.machine import Fresh, LinkId, Machine, Mailbox, Now, Transition, Worker
 from ockam_ref.observations import MessageDropped
@@ -109,12 +109,12 @@ def _receive_datagrams(
         effects.append(_drop(state, "unknown-datagram", detail))
     reassembly, results = put_together(state.reassembly, slices, now.monotonic)
     for result in results:
-        effect = _drop(state, *result) if type(result) is Fault else _read_message(state, result)
+        effect = _drop(state, *result) if isinstance(result, Fault) else _read_message(state, result)
         if effect is not None:
             effects.append(effect)
     told = state.told
     if reassembly.waiting > max(told, UNTOLD_BYTES):
-        told = 2 * reassembly.waiting
+        told = min(2 * reassembly.waiting, MAX_WAITING_BYTES)
         effects.append(Tell(state.config.endpoint, ChildWaits(state.config.address, told, now)))
     return SourceState(state.config, reassembly, now.monotonic, told), tuple(effects)
 
