@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import pytest
@@ -57,7 +58,12 @@ class BleRig(Rig):
         device = await self.radio.device("E1:E1:E1:E1:E1:E1")
         name = target.encode()
         found = asyncio.get_running_loop().create_future()
-        device.on("advertisement", lambda seen: name in bytes(seen.data) and not found.done() and found.set_result(seen))
+
+        def look(seen: Any) -> None:
+            if name in bytes(seen.data) and not found.done():
+                found.set_result(seen)
+
+        device.on("advertisement", look)
         await device.start_scanning(active=True)
         address = (await found).address
         await device.stop_scanning()

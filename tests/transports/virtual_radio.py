@@ -46,7 +46,7 @@ class Radio(bumble.link.LocalLink):
     """The air, with faults: ``fault(frame)`` says how many seconds a frame is late, or ``None`` to lose it."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.fault: Callable[[bytes], float | None] = lambda _: 0.0
         self.pace = 0.0
         self.lost = 0
@@ -143,11 +143,12 @@ class Port:
         self.source: Any = radio.controller()
         self.source.terminated = asyncio.get_running_loop().create_future()
         self.sink = AsyncPipeSink(self.source)
-        self._give_back = lambda: radio.ports.pop(moniker)
+        self._radio = radio
+        self._moniker = moniker
 
     async def close(self) -> None:
-        self._give_back()
-        self.source.link.remove_controller(self.source)
+        del self._radio.ports[self._moniker]
+        self._radio.remove_controller(self.source)
 
 
 def bleak_on(radio: Radio, *, mtu: int = 517) -> tuple[type[BaseBleakScanner], type[BaseBleakClient]]:
@@ -203,7 +204,7 @@ def bleak_on(radio: Radio, *, mtu: int = 517) -> tuple[type[BaseBleakScanner], t
         def mtu_size(self) -> int:
             return 23 if self._connection is None else self._connection.att_mtu
 
-        async def connect(self, pair: bool = False, **_: Any) -> None:  # noqa: FBT001, FBT002
+        async def connect(self, pair: bool = False, **_: Any) -> None:  # noqa: ARG002, FBT001, FBT002
             device = await radio.central()
             try:
                 connection = await device.connect(self._target, timeout=self._timeout)
@@ -238,7 +239,7 @@ def bleak_on(radio: Radio, *, mtu: int = 517) -> tuple[type[BaseBleakScanner], t
             A caller that gives up does not take the request back: bumble would stumble over the answer.
             """
             asked = asyncio.ensure_future(request)
-            asked.add_done_callback(lambda done: done.cancelled() or done.exception())
+            asked.add_done_callback(_look_at)
             try:
                 return await asyncio.shield(asked)
             except ATT_Error as error:
@@ -259,7 +260,7 @@ def bleak_on(radio: Radio, *, mtu: int = 517) -> tuple[type[BaseBleakScanner], t
             # the virtual link would carry it, and a long request as several: a real one does not, and it hides faults
             assert len(data) <= characteristic.max_write_without_response_size, "value too long for the MTU"
             await self._ask(characteristic.obj.write_value(bytes(data), with_response=response))
-            if self._connection is not None and not response:
+            if self.is_connected and not response:
                 await drain(self._connection)
 
         async def start_notify(self, characteristic: Any, callback: Any, **_: Any) -> None:
@@ -277,6 +278,12 @@ def bleak_on(radio: Radio, *, mtu: int = 517) -> tuple[type[BaseBleakScanner], t
         pair = unpair = read_gatt_descriptor = write_gatt_descriptor = _unsupported
 
     return Scanner, Client
+
+
+def _look_at(done: "asyncio.Future[Any]") -> None:
+    """Whoever gave up on a request does not want its error either."""
+    if not done.cancelled():
+        done.exception()
 
 
 async def drain(connection: Connection) -> None:
