@@ -55,7 +55,7 @@ class Client:
 
     @classmethod
     async def connect(cls, address: str) -> "Client":
-        if address.startswith("/"):
+        if "/" in address:
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             sock.setblocking(False)
             await asyncio.get_running_loop().sock_connect(sock, address)
