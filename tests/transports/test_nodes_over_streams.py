@@ -49,7 +49,7 @@ async def echo_server() -> AsyncIterator[str]:
 
     server = await asyncio.start_server(echo, "127.0.0.1", 0)
     try:
-        yield "127.0.0.1:%d" % server.sockets[0].getsockname()[1]
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
 
