@@ -157,10 +157,27 @@ class HopReady:
 
 
 @dataclass(frozen=True, slots=True)
+class HopWanted:
+    """The host wants the node at that address of another transport to be connected to, before it sends anything."""
+
+    address: Address
+    now: Now
+
+
+@dataclass(frozen=True, slots=True)
 class ChildSettled:
     """That worker counts no more against the listener's limit: its channel is open, its connection has ended."""
 
     child: Address
+    now: Now
+
+
+@dataclass(frozen=True, slots=True)
+class ChildWaits:
+    """What the worker of one source of datagrams keeps, unfinished messages, costs up to that many bytes."""
+
+    child: Address
+    waiting: int
     now: Now
 
 
@@ -205,7 +222,9 @@ WorkerEvent: TypeAlias = (
     | PeerCompared
     | ChildStarted
     | HopReady
+    | HopWanted
     | ChildSettled
+    | ChildWaits
     | StopRequested
     | RouteChanged
     | PauseChanged
