@@ -223,7 +223,7 @@ class Node:
     async def udp_bind(
         self, address: str = "127.0.0.1:0", *, peer: str | None = None, consumer_of: Iterable[Flow] = ()
     ) -> UdpBind:
-        """Bind a UDP socket at ``host:port``; routes lead through it to any ``(UDP, "host:port")``, or to ``peer`` only.
+        """Bind a UDP socket at ``host:port``; routes go on to any ``(UDP, "host:port")``, or to ``peer`` only.
 
         With a ``peer``, datagrams of others are dropped.
 
