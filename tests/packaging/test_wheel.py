@@ -113,10 +113,10 @@ def test_the_command_works(environment: Path, tmp_path: Path, command: tuple[str
     program, *arguments = command
     text = run(environment / program, *arguments, "--help", cwd=tmp_path)
     assert text.startswith("Usage: ockam-ref")
-    assert {"hub", "outlet", "inlet", "send", "demo"} <= set(text.split())
+    assert {"hub", "outlet", "inlet", "send", "transports", "demo"} <= set(text.split())
 
 
-@pytest.mark.parametrize("command", ["hub", "outlet", "inlet", "send", "demo"])
+@pytest.mark.parametrize("command", ["hub", "outlet", "inlet", "send", "transports", "demo"])
 def test_every_subcommand_finds_what_it_imports(environment: Path, tmp_path: Path, command: str) -> None:
     assert "Usage:" in run(environment / "ockam-ref", command, "--help", cwd=tmp_path)
 

@@ -199,6 +199,8 @@ class TransportPlugin:
         summary: one line for people.
         create: makes the transport for one host, on the running event loop.  What is heavy is imported here or later,
             and raises ``OckamError`` with what to install where it is missing.
+        needs: the packages that ``create`` and what it makes import late, by the names under which they are imported.
+        extra: the extra of the plug-in's distribution that installs them.
     """
 
     name: str
@@ -208,3 +210,5 @@ class TransportPlugin:
     address_form: str
     summary: str
     create: Callable[[LinkHost], Transport | DatagramTransport]
+    needs: tuple[str, ...] = ()
+    extra: str | None = None
