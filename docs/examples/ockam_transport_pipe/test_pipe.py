@@ -5,11 +5,11 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-import ockam_transport_pipe
 import pytest
-from ockam_transport_pipe import link
 
+import ockam_transport_pipe
 from ockam_ref.testing.contract import Rig, StreamContract
+from ockam_transport_pipe import link
 
 _numbers: Final = count()
 
