@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ockam_ref.channels import initiator, listener, responder
-from ockam_ref.links import link_listener, node_link
+from ockam_ref.links import connector, link_listener, node_link, typed_hop
 from ockam_ref.machine import AnyMachine
 from ockam_ref.portals import inlet, outlet
 from ockam_ref.relays import relay, remote, service
@@ -12,6 +12,7 @@ from ockam_ref.workers import application, echo, hop, uppercase
 
 MACHINES: Final[Mapping[type[Any], AnyMachine]] = {
     application.Application: application.MACHINE,
+    connector.Connector: connector.MACHINE,
     echo.Echo: echo.MACHINE,
     hop.Hop: hop.MACHINE,
     inlet.Inlet: inlet.INLET,
@@ -26,5 +27,6 @@ MACHINES: Final[Mapping[type[Any], AnyMachine]] = {
     service.RelayService: service.MACHINE,
     node_link.NodeLink: node_link.MACHINE,
     link_listener.LinkListener: link_listener.MACHINE,
+    typed_hop.TypedHop: typed_hop.MACHINE,
     uppercase.Uppercase: uppercase.MACHINE,
 }

@@ -10,8 +10,9 @@ import uvloop
 
 from ockam_ref.testing.contract import NotingHost
 from ockam_transports.base import Link
+from ockam_transports.stream_listener import StreamSocketListener
 from ockam_transports.stream_socket import StreamSocketLink
-from ockam_transports.tcp import TcpSocketListener, TcpTransport
+from ockam_transports.tcp import TcpTransport
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 BIG: Final = 16 * 1024 * 1024
@@ -95,7 +96,7 @@ class Scene:
     def __init__(self, host: Any) -> None:
         self.host = host
         self.transport = TcpTransport(host)
-        self.listeners: list[TcpSocketListener] = []
+        self.listeners: list[StreamSocketListener] = []
         self.clients: list[Client] = []
 
     async def __aenter__(self) -> Self:
@@ -111,7 +112,7 @@ class Scene:
             link.abort()
         await asyncio.sleep(0)
 
-    async def listen(self, address: str = "127.0.0.1:0") -> TcpSocketListener:
+    async def listen(self, address: str = "127.0.0.1:0") -> StreamSocketListener:
         listener = await self.transport.listen(address, self.host.accept)
         self.listeners.append(listener)
         return listener

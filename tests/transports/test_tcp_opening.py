@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ockam_ref.errors import ErrorCode, MisuseError, OckamError
-from ockam_transports import connecting, tcp
+from ockam_transports import connecting, stream_listener
 from tests.transports.conftest import Client, Run, Scene
 
 # ---- opening
@@ -251,7 +251,7 @@ def test_a_closed_listener_takes_nobody_and_leaves_its_links(run: Run, host: Any
 
 @pytest.mark.spec("HOST-9")
 def test_clients_beyond_the_limit_are_closed_at_once(run: Run, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp, "MAX_ACCEPTED_LINKS", 2)
+    monkeypatch.setattr(stream_listener, "MAX_ACCEPTED_LINKS", 2)
 
     async def main() -> None:
         async with Scene(host) as scene:
@@ -270,7 +270,7 @@ def test_clients_beyond_the_limit_are_closed_at_once(run: Run, host: Any, monkey
 
 @pytest.mark.spec("HOST-9")
 def test_running_out_of_descriptors_pauses_accepting(run: Run, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp, "ACCEPT_PAUSE_S", 0.02)
+    monkeypatch.setattr(stream_listener, "ACCEPT_PAUSE_S", 0.02)
 
     class Exhausted:
         """A listening socket in a process without free descriptors."""
