@@ -52,6 +52,7 @@ def of(distribution: str) -> plugins.InstalledPlugin:
     return next(one for one in plugins.installed_plugins() if one.distribution == distribution)
 
 
+@pytest.mark.spec("TRN-1")
 def test_a_plugin_is_found_by_name_and_by_number(install: Install) -> None:
     install("stranger", plugin())
     found = plugins.find_plugin("carrier-pigeon")
@@ -63,12 +64,14 @@ def test_a_plugin_is_found_by_name_and_by_number(install: Install) -> None:
     assert of("stranger").number_is_of is None
 
 
+@pytest.mark.spec("TRN-4")
 def test_what_is_not_installed_is_said_with_what_is() -> None:
     with pytest.raises(OckamError, match=r"no transport 'carrier-pigeon' is installed; there are: .*memory.*tcp"):
         plugins.find_plugin("carrier-pigeon")
     assert plugins.find_plugin_of_type(77) is None
 
 
+@pytest.mark.spec("TRN-4")
 @pytest.mark.parametrize(
     ("source", "entry_point", "problem"),
     [
@@ -101,6 +104,7 @@ def test_a_broken_plugin_is_listed_with_the_reason(
         plugins.find_plugin("x")
 
 
+@pytest.mark.spec("TRN-5")
 def test_nobody_takes_the_place_of_ours(install: Install) -> None:
     install("a-stranger", plugin(name="tcp", number=1))
     assert plugins.find_plugin("tcp") is plugins.find_plugin_of_type(1) is tcp.PLUGIN
@@ -109,6 +113,7 @@ def test_nobody_takes_the_place_of_ours(install: Install) -> None:
     assert (hiding.distribution, hiding.version) == ("ockam-ref", version("ockam-ref"))
 
 
+@pytest.mark.spec("TRN-5")
 def test_of_two_strangers_the_first_counts(install: Install) -> None:
     install("stranger-b", plugin(name="pigeon", number=78))
     install("stranger-a", plugin(number=77))

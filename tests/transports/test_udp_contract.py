@@ -15,6 +15,7 @@ class UdpRig(Rig):
         return "127.0.0.1:0"
 
 
+@pytest.mark.spec("TRN-10", "TRN-11", "TRN-14", "TRN-15", "TRN-17", "TRN-19", "TRN-22", "TRN-23")
 class TestUdp(DatagramContract):
     @pytest.fixture
     def rig(self) -> UdpRig:
