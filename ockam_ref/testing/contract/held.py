@@ -65,25 +65,25 @@ class HeldLink(Held):
 
     def __init__(self, host: NotingHost, link: Link) -> None:
         super().__init__(host, link)
-        self._link = link
+        self.link = link
 
     def write(self, *chunks: Chunk) -> None:
         """Write and flush, as the host does at the end of an event; the chunks are one packet."""
         with self._calling():
-            self._link.write(chunks)
-            self._link.flush()
+            self.link.write(chunks)
+            self.link.flush()
 
     def finish_sending(self) -> None:
         """End our direction."""
         with self._calling():
-            self._link.finish_sending()
-            self._link.flush()
+            self.link.finish_sending()
+            self.link.flush()
 
     def report_drained(self) -> None:
         """Ask for ``link_drained``."""
         with self._calling():
-            self._link.report_drained()
-            self._link.flush()
+            self.link.report_drained()
+            self.link.flush()
 
 
 class HeldEndpoint(Held):
