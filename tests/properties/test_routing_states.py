@@ -9,8 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ockam_ref.links import connector, framing, link_listener, node_link, typed_hop, udp_endpoint, udp_source
+from ockam_ref.links import (
+    connector,
+    datagram_connector,
+    framing,
+    link_listener,
+    node_link,
+    typed_hop,
+    udp_endpoint,
+    udp_source,
+)
 from ockam_ref.links.connector import Connecting, Connector
+from ockam_ref.links.datagram_connector import DatagramConnector
 from ockam_ref.links.form import Broken
 from ockam_ref.links.framing import AwaitingFrame, AwaitingVersion
 from ockam_ref.links.node_link import LinkState
@@ -76,6 +86,11 @@ TABLES = [
         node_link.Ended,
     ),
     table(connector.MACHINE, {"connecting": lambda: Connecting(CONNECTOR)}, Surroundings(addresses=(TYPED,))),
+    table(
+        datagram_connector.MACHINE,
+        {"connecting": lambda: DatagramConnector(2, HOP)},
+        Surroundings(addresses=(Address(2, b"host:1"),)),
+    ),
     table(
         typed_hop.MACHINE,
         {
@@ -146,7 +161,18 @@ TABLES = [
 ]
 MODULES = {
     module.MACHINE.name: module
-    for module in (connector, typed_hop, udp_endpoint, udp_source, node_link, link_listener, relay, remote, service)
+    for module in (
+        connector,
+        datagram_connector,
+        typed_hop,
+        udp_endpoint,
+        udp_source,
+        node_link,
+        link_listener,
+        relay,
+        remote,
+        service,
+    )
 }
 CASES = [(one, name) for one in TABLES for name in one.builders]
 EVENTS_OF = {one.machine.name: list(one.events()) for one in TABLES}
