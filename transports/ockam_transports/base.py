@@ -201,7 +201,8 @@ class TransportPlugin:
     form: str
     """How messages lie in them, by its name in ``ockam_ref.links.forms``.
 
-    ``framed`` suits any stream of bytes, ``packet`` packets of any size.
+    ``framed`` suits any stream of bytes, ``packet`` packets of any size.  Datagrams have a form of their own, and this
+    is only a word for people.
     """
     address_form: str
     """The second half of its addresses, for people: ``host:port``."""
