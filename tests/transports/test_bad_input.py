@@ -147,6 +147,11 @@ def test_all_of_ours_are_known_here() -> None:
     assert ours - {"ble", "ble-compat"} <= set(KNOWN)
 
 
+def test_all_of_ours_can_be_used() -> None:
+    problems = {one.entry_point: one.problem for one in installed_plugins() if one.distribution == "ockam-ref"}
+    assert {name: problem for name, problem in problems.items() if problem is not None} == {}
+
+
 @pytest.mark.spec("TRN-24")
 @pytest.mark.parametrize("plugin", INSTALLED)
 def test_garbage_is_a_sentence(run: Run, plugin: TransportPlugin) -> None:

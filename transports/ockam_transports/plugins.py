@@ -124,7 +124,7 @@ def _fault_of(loaded: object) -> str | None:
         return f"has the number {plugin.transport_type!r}: it is from 1 to 255"
     if not isinstance(plugin.kind, LinkKind):
         return f"has the kind {plugin.kind!r}: it is one of {', '.join(LinkKind)}"
-    if plugin.kind is not LinkKind.DATAGRAM and plugin.form not in FORMS:
+    if plugin.kind is not LinkKind.DATAGRAM and plugin.form not in FORMS:  # endpoints have no links to hold messages
         return f"has the form {plugin.form!r}: it is one of {', '.join(FORMS)}"
     return None
 
