@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 from tests.benchmarks.contenders import Contender, Tunnel, environment
@@ -55,20 +56,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         effort = replace(effort, bulk_bytes=options.size * _MIB)
     rows = [row for row in ROWS if not options.only or row.transport in options.only]
     rounds = _measure(rows, effort, options.loop)
-    summary = {name: medians(measured) for name, measured in rounds.items()}
     found = machine()
     print(
         f"\nMedians of {effort.rounds} rounds, {effort.bulk_bytes // _MIB} MiB each way, {found['processors']} processors,"
         f" Python {found['python']}, Linux {found['kernel']}, event loop {options.loop}; two processes a tunnel.\n"
     )
-    print(table(rows, summary))
-    goals = list(goals_of(rows, summary))
+    print(table(rows, rounds))
+    goals = list(goals_of(rows, rounds))
     if goals:
         print("\n" + goals_table(goals))
     if options.json:
         document: dict[str, Any] = {
             "conditions": {"machine": found, "loop": options.loop, "effort": asdict(effort)},
-            "medians": {name: asdict(figures) for name, figures in summary.items()},
+            "medians": {name: asdict(medians(measured)) for name, measured in rounds.items()},
             "rounds": {name: [asdict(figures) for figures in measured] for name, measured in rounds.items()},
             "goals": [asdict(goal) | {"verdict": goal.verdict} for goal in goals],
         }
@@ -99,7 +99,7 @@ def _measure(rows: list[Row], effort: Effort, loop: str) -> dict[str, list[Figur
             for row, make in list(able):
                 name = f"{make} {row.transport}"
                 say(f"round {number + 1} of {effort.rounds}: {name}")
-                contender = Contender(name, None, partial(_tunnel, row, make, loop))
+                contender = Contender(name, None, partial(tunnel, row, make, loop))
                 figures = attempt(name, partial(measure, contender, target, effort))
                 if figures is None:
                     able.remove((row, make))
@@ -110,7 +110,8 @@ def _measure(rows: list[Row], effort: Effort, loop: str) -> dict[str, list[Figur
 
 
 @contextmanager
-def _tunnel(row: Row, make: str, loop: str, target: str) -> Iterator[Tunnel]:
+def tunnel(row: Row, make: str, loop: str, target: str) -> Iterator[Tunnel]:
+    """Start the far end and the near end."""
     command = [sys.executable, "-m", "tests.benchmarks.transport_ends", make]
     with tempfile.TemporaryDirectory(prefix="ockam-ref-") as folder, Peers(environment(OCKAM_REF_LOOP=loop)) as peers:
         address = row.address.format(folder=folder)
@@ -124,38 +125,45 @@ def rate(figures: Figures) -> float:
     return 2 / (1 / figures.numbers["download_mb_s"] + 1 / figures.numbers["upload_mb_s"])
 
 
-def table(rows: Sequence[Row], summary: Mapping[str, Figures]) -> str:
-    """Return the figures, two lines a transport."""
+def ratio(ours: Sequence[Figures], others: Sequence[Figures]) -> float:
+    """Return the median of what ours is of the other in each round, so that a busy minute falls on both."""
+    return median(rate(one) / rate(other) for one, other in zip(ours, others, strict=True))
+
+
+def table(rows: Sequence[Row], rounds: Mapping[str, Sequence[Figures]]) -> str:
+    """Return the medians, two lines a transport."""
     lines = [
         ["", "download", "upload", "both", "x plain", "p50", "p99", "floor", "processor", "RSS peak"],
         ["", "MB/s", "MB/s", "MB/s", "", "us", "us", "us", "s/GiB", "MiB"],
     ]
     for row in rows:
-        plain = summary.get(f"plain {row.transport}")
-        for name, figures in ((row.transport, summary.get(f"ours {row.transport}")), (f"  {row.beside}", plain)):
-            if figures is None:
-                lines.append([name, *["-"] * 9])
-                continue
-            numbers = figures.numbers
-            ratio = f"{rate(figures) / rate(plain):.2f}" if plain and figures is not plain else ""
-            bulk = (numbers["download_mb_s"], numbers["upload_mb_s"], rate(figures))
-            times = (numbers["p50_us"], numbers["p99_us"], numbers["floor_us"])
-            peaks = "/".join(f"{peak:.0f}" for peak in figures.processes["peak_mib"])
-            processor = f"{numbers['processor_s_per_gib']:.2f}"
-            cells = (*(f"{one:,.0f}" for one in bulk), ratio, *(f"{one:,.0f}" for one in times), processor, peaks)
-            lines.append([name, *cells])
+        ours, plain = rounds.get(f"ours {row.transport}"), rounds.get(f"plain {row.transport}")
+        compared = f"{ratio(ours, plain):.2f}" if ours and plain else ""
+        lines.append([row.transport, *_cells(ours, compared)])
+        lines.append([f"  {row.beside}", *_cells(plain, "")])
     return aligned(lines)
 
 
-def goals_of(rows: Sequence[Row], summary: Mapping[str, Figures]) -> Iterator[Goal]:
+def _cells(measured: Sequence[Figures] | None, compared: str) -> list[str]:
+    if not measured:
+        return ["-"] * 9
+    figures = medians(measured)
+    numbers = figures.numbers
+    bulk = (numbers["download_mb_s"], numbers["upload_mb_s"], rate(figures))
+    times = (numbers["p50_us"], numbers["p99_us"], numbers["floor_us"])
+    processor = f"{numbers['processor_s_per_gib']:.2f}"
+    peaks = "/".join(f"{peak:.0f}" for peak in figures.processes["peak_mib"])
+    return [*(f"{one:,.0f}" for one in bulk), compared, *(f"{one:,.0f}" for one in times), processor, peaks]
+
+
+def goals_of(rows: Sequence[Row], rounds: Mapping[str, Sequence[Figures]]) -> Iterator[Goal]:
     """Yield what was to be reached and can be judged with what was measured."""
     for row in rows:
-        ours, plain = summary.get(f"ours {row.transport}"), summary.get(f"plain {row.transport}")
+        ours, plain = rounds.get(f"ours {row.transport}"), rounds.get(f"plain {row.transport}")
         if ours and plain and row.goal is not None:
-            yield Goal(f"{row.transport}: bulk", rate(ours) / rate(plain), row.goal, at_least=True, unit=" x plain")
-    if {"ours uds", "ours tcp"} <= summary.keys():
-        ratio = rate(summary["ours uds"]) / rate(summary["ours tcp"])
-        yield Goal("uds: bulk", ratio, 1, at_least=True, unit=" x tcp")
+            yield Goal(f"{row.transport}: bulk", ratio(ours, plain), row.goal, at_least=True, unit=" x plain")
+    if {"ours uds", "ours tcp"} <= rounds.keys():
+        yield Goal("uds: bulk", ratio(rounds["ours uds"], rounds["ours tcp"]), 1, at_least=True, unit=" x tcp")
 
 
 if __name__ == "__main__":
