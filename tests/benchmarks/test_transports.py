@@ -11,12 +11,13 @@ from tests.benchmarks.transports import ROWS, Row, goals_of, rate, table, tunnel
 from tests.interop.harness import Peers
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.parametrize("make", ["ours", "plain"])
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.transport)
-def test_a_tunnel_carries_every_byte(row: Row, make: str) -> None:
+def test_a_tunnel_carries_every_byte(row: Row, make: str, loop: str) -> None:
     with Peers(environment()) as peers:
         target = peers.start("target", [sys.executable, "-m", "tests.benchmarks.load"]).ready()["listen"]
-        with tunnel(row, make, "asyncio", target) as opened:
+        with tunnel(row, make, loop, target) as opened:
             assert len(opened.pids) == 2
             load.check(opened.address)
             assert load.upload(opened.address, 1_000_000) > 0

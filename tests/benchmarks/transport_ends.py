@@ -116,6 +116,8 @@ class AcceptedPipe(Pipe):
         self._connect = connect
         self._opening: asyncio.Task[None] | None = None
 
+        self._early = b""
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self.transport.pause_reading()
@@ -125,7 +127,14 @@ class AcceptedPipe(Pipe):
         other = Pipe(self)
         await self._connect(lambda: other)
         self.other = other
+        other.transport.write(self._early)
         self.transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        if self.other is None:  # uvloop reads once whatever it was told in ``connection_made``
+            self._early += data
+        else:
+            super().data_received(data)
 
 
 def _split(address: str) -> tuple[str, int]:
