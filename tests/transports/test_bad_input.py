@@ -144,7 +144,7 @@ class Trial(Stage):
 
 def test_all_of_ours_are_known_here() -> None:
     ours = {one.entry_point for one in installed_plugins() if one.distribution == "ockam-ref"}
-    assert ours - {"ble"} <= set(KNOWN)
+    assert ours - {"ble", "ble-compat"} <= set(KNOWN)
 
 
 def test_all_of_ours_can_be_used() -> None:
