@@ -46,19 +46,21 @@ class UdpTransport:
             MisuseError: ``address`` cannot be read.
             OckamError: it cannot be bound.
         """
-        host, port = parse_host_port(address)
         sock = None
         try:
+            host, port = parse_host_port(address)
             found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
             family, _, _, _, where = found[0]
             sock = socket.socket(family, socket.SOCK_DGRAM)
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.bind(where)
+        except MisuseError as error:
+            raise MisuseError(error.code, f"cannot bind UDP: {error}") from None
         except OSError as error:
             if sock is not None:
                 sock.close()
-            raise OckamError(ErrorCode.LINK_FAILED, f"cannot bind {address}: {describe(error)}") from None
+            raise OckamError(ErrorCode.LINK_FAILED, f"cannot bind UDP {address}: {describe(error)}") from None
         return UdpSocketEndpoint(link, self._host, self._loop, sock, offload=self._offload)
 
 
@@ -142,7 +144,7 @@ class UdpSocketEndpoint(DatagramSink):
         if len(self._known) > MAX_KNOWN_TARGETS:
             self._known.popitem(last=False)
 
-    def _received(self, where: SocketAddress, datagrams: list[bytes]) -> None:
+    def _received(self, where: SocketAddress, datagrams: list[bytes]) -> list[bytes]:
         text = self._texts.get(where)
         if text is None:
             if len(self._texts) >= MAX_KNOWN_TARGETS:
@@ -151,6 +153,7 @@ class UdpSocketEndpoint(DatagramSink):
         if where[3:] not in {(), (0,)}:  # the way back to a link-local address leads through the interface it came by
             self._remember(text, where, float("inf"))
         self._host.datagrams_received(self.id, text, tuple(datagrams))
+        return []
 
     def _free(self) -> None:
         for lookup, _ in list(self._lookups.values()):
@@ -166,6 +169,7 @@ class UdpLink(DatagramSink):
         self._target = ""
         self._lookup: asyncio.Future[Any] | None = None
         self._drain_asked = False
+        self._written: list[bytes] = []
 
     def begin(self, target: str, *, offload: bool) -> None:
         """Look the target up and connect to its first address that this machine can send to."""
@@ -173,7 +177,7 @@ class UdpLink(DatagramSink):
         try:
             host, port = parse_host_port(target)
         except MisuseError as error:
-            self._loop.call_soon(self._fail, str(error))
+            self._loop.call_soon(self._fail, f"cannot send over UDP: {error}")
             return
         self._lookup = asyncio.ensure_future(self._loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM))
         self._lookup.add_done_callback(lambda done: self._found(done, offload=offload))
@@ -187,16 +191,17 @@ class UdpLink(DatagramSink):
             self._told_lost(self._target, 1, f"{self.buffered} bytes wait to be sent already")
             return
         self.buffered += len(datagram)
-        last = self._queue[-1].datagrams if self._queue else None
-        if isinstance(last, list):  # what is written between two turns leaves in one batch
-            last.append(datagram)
-        else:
-            self._put(Burst(self._target, None, [datagram]))
+        self._written.append(datagram)
 
     def flush(self) -> None:
-        """Send as much as the pace and the socket allow now, and arrange for the rest."""
+        """Send as much as the socket takes now, in one batch where it can be, and arrange for the rest."""
+        if self._written:
+            burst = Burst(self._target, None, self._written)
+            burst.is_long = False  # these are datagrams of their own
+            self._put(burst)
+            self._written = []
         super().flush()
-        if self._drain_asked and not self._queue:
+        if self._drain_asked and not self.buffered:
             self._loop.call_soon(self._tell_progress)
 
     def finish_sending(self) -> None:
@@ -208,15 +213,17 @@ class UdpLink(DatagramSink):
 
     def _tell_progress(self) -> None:
         super()._tell_progress()
-        if self._drain_asked and not self._queue and not self._closing:
+        if self._drain_asked and not self.buffered and not self._closing:
             self._drain_asked = False
             self._host.link_drained(self.id)
 
-    def _received(self, where: SocketAddress, datagrams: list[bytes]) -> None:
+    def _received(self, where: SocketAddress, datagrams: list[bytes]) -> list[bytes]:
         del where
-        for datagram in datagrams:
-            if not self._closing:
-                self._host.bytes_received(self.id, datagram)
+        for index, datagram in enumerate(datagrams):
+            if not self._reading:
+                return datagrams[index:]
+            self._host.bytes_received(self.id, datagram)
+        return []
 
     def _found(self, lookup: "asyncio.Future[Any]", *, offload: bool) -> None:
         if lookup.cancelled() or self._gone:
@@ -235,7 +242,7 @@ class UdpLink(DatagramSink):
             self._host.link_opened(self.id)
             self.flush()
             return
-        self._fail(f"cannot send to {self._target}: {reason}")
+        self._fail(f"cannot send to UDP {self._target}: {reason}")
 
     def _fail(self, reason: str) -> None:
         if not (self._closing or self._gone):
@@ -261,7 +268,7 @@ async def resolve(address: str, *, beside: str) -> str:
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_DGRAM)
     except OSError as error:
-        raise OckamError(ErrorCode.LINK_FAILED, f"cannot send to {address}: {describe(error)}") from None
+        raise OckamError(ErrorCode.LINK_FAILED, f"cannot send to UDP {address}: {describe(error)}") from None
     return _text_of(found[0][4])
 
 
