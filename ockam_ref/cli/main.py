@@ -12,6 +12,7 @@ COMMANDS: Final = {
     "outlet": "Make a TCP service reachable through a hub or a listener.",
     "inlet": "Open a local port that leads to an outlet.",
     "send": "Send a text along a route and print the reply.",
+    "transports": "List the transports that are installed, and from where.",
     "demo": "Watch a request cross an encrypted portal, in ten seconds.",
 }
 

@@ -44,6 +44,7 @@ COMMANDS = {
         "--json",
     ),
     "send": ("ROUTE TEXT", "--timeout SECONDS", "--json"),
+    "transports": ("--json",),
     "demo": (),
 }
 SLOW_IMPORTS = {"asyncio", "construct", "cryptography", "ockam_transports", "uvloop"}

@@ -89,10 +89,10 @@ class DatagramSocket:
         for level, kind, data in ancillary:
             if level == _SOL_UDP and kind == _UDP_GRO:
                 size = int.from_bytes(data[:4], sys.byteorder)
-        data = bytes(buffer[:length])
+        whole = bytes(buffer[:length])
         if size >= length:
-            return where, [data]
-        return where, [data[start : start + size] for start in range(0, length, size)]
+            return where, [whole]
+        return where, [whole[start : start + size] for start in range(0, length, size)]  # the last may be shorter
 
     def send(self, datagrams: Sequence[Chunk], position: int, where: SocketAddress | None, most: int) -> int:
         """Send some of the datagrams from ``position`` on, at most ``most``; return how many have left, at least one.
