@@ -123,9 +123,10 @@ class CopyConsumers:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """Events of this link go to me."""
+    """Events of this link go to me; with a ``source``, only the datagrams from there do."""
 
     link: LinkId
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,12 +196,21 @@ class SendBytes(NamedTuple):
     chunks: tuple[bytes | bytearray | memoryview, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OpenLink:
-    """Open a byte stream to ``target`` (``host:port``); answered by ``LinkOpened`` or ``LinkFailed``."""
+class SendDatagrams(NamedTuple):
+    """Send each datagram from the endpoint to ``target``."""
 
     link: LinkId
     target: str
+    datagrams: tuple[bytes | memoryview, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLink:
+    """Open a link to ``target`` by the transport of that name; answered by ``LinkOpened`` or ``LinkFailed``."""
+
+    link: LinkId
+    target: str
+    transport: str = "tcp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +308,7 @@ NodeEffect: TypeAlias = (
 )
 HostEffect: TypeAlias = (
     SendBytes
+    | SendDatagrams
     | OpenLink
     | StartReading
     | StopReading

@@ -35,12 +35,22 @@ class BytesReceived(NamedTuple):
     now: Now
 
 
+class DatagramsReceived(NamedTuple):
+    """Datagrams of one source reached an endpoint."""
+
+    link: LinkId
+    source: str
+    datagrams: tuple[bytes | memoryview, ...]
+    now: Now
+
+
 @dataclass(frozen=True, slots=True)
 class LinkOpened:
     """What ``OpenLink`` asked for is open; reading has not started."""
 
     link: LinkId
     now: Now
+    mtu: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +167,7 @@ class PauseChanged:
 WorkerEvent: TypeAlias = (
     MessageReceived
     | BytesReceived
+    | DatagramsReceived
     | LinkOpened
     | LinkFailed
     | LinkAccepted
@@ -173,4 +184,4 @@ WorkerEvent: TypeAlias = (
     | PauseChanged
 )
 
-LinkEvent: TypeAlias = BytesReceived | LinkOpened | LinkFailed | LinkFinished | LinkClosed | LinkDrained
+LinkEvent: TypeAlias = BytesReceived | DatagramsReceived | LinkOpened | LinkFailed | LinkFinished | LinkClosed | LinkDrained

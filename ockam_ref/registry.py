@@ -6,7 +6,7 @@ from typing import Any, Final
 from ockam_ref.channels import initiator, listener, responder
 from ockam_ref.links import tcp_link, tcp_listener
 from ockam_ref.machine import AnyMachine
-from ockam_ref.portals import inlet, outlet
+from ockam_ref.portals import inlet, outlet, udp_inlet, udp_outlet
 from ockam_ref.relays import relay, remote, service
 from ockam_ref.workers import application, echo, hop, uppercase
 
@@ -26,5 +26,9 @@ MACHINES: Final[Mapping[type[Any], AnyMachine]] = {
     service.RelayService: service.MACHINE,
     tcp_link.TcpLink: tcp_link.MACHINE,
     tcp_listener.TcpListener: tcp_listener.MACHINE,
+    udp_inlet.UdpInlet: udp_inlet.INLET,
+    udp_inlet.UdpInletSession: udp_inlet.SESSION,
+    udp_outlet.UdpOutlet: udp_outlet.OUTLET,
+    udp_outlet.UdpOutletSession: udp_outlet.SESSION,
     uppercase.Uppercase: uppercase.MACHINE,
 }

@@ -20,6 +20,7 @@ from ockam_ref.events import (
     BytesReceived,
     ChildSettled,
     ChildStarted,
+    DatagramsReceived,
     LinkAccepted,
     LinkClosed,
     LinkDrained,
@@ -82,7 +83,10 @@ def _messages(of: Surroundings) -> Iterable[WorkerEvent]:
 EVENTS: Mapping[type, Callable[[Surroundings], Iterable[WorkerEvent]]] = {
     MessageReceived: _messages,
     BytesReceived: lambda of: (BytesReceived(of.link, data, LATER) for data in (b"", b"\x01", b"x", bytes(70_000))),
-    LinkOpened: lambda of: (LinkOpened(of.link, LATER),),
+    DatagramsReceived: lambda of: (
+        DatagramsReceived(of.link, "127.0.0.1:9", datagrams, LATER) for datagrams in ((), (b"",), (b"x", bytes(70_000)))
+    ),
+    LinkOpened: lambda of: (LinkOpened(of.link, LATER, mtu) for mtu in (None, 1)),
     LinkFailed: lambda of: (LinkFailed(of.link, "refused", LATER),),
     LinkAccepted: lambda of: (
         LinkAccepted(LinkId(99), address, LATER) for address in (*of.addresses, local("elsewhere"))
