@@ -184,4 +184,6 @@ WorkerEvent: TypeAlias = (
     | PauseChanged
 )
 
-LinkEvent: TypeAlias = BytesReceived | DatagramsReceived | LinkOpened | LinkFailed | LinkFinished | LinkClosed | LinkDrained
+LinkEvent: TypeAlias = (
+    BytesReceived | DatagramsReceived | LinkOpened | LinkFailed | LinkFinished | LinkClosed | LinkDrained
+)

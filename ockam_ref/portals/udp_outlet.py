@@ -221,7 +221,9 @@ def _live(state: Opening | Carrying, event: WorkerEvent) -> tuple[UdpOutletSessi
             return _take(state, source, message, now)
         case BytesReceived(_, data, now) if isinstance(state, Carrying):
             received = state.received + len(data)
-            return _moved(state, now, sent=state.sent, received=received), (carry(connection.remote, state.route, data),)
+            return _moved(state, now, sent=state.sent, received=received), (
+                carry(connection.remote, state.route, data),
+            )
         case LinkOpened(_, now, mtu) if isinstance(state, Opening):
             return _open(state, now, mtu)
         case TimerFired(_, now) if isinstance(state, Carrying):
@@ -293,9 +295,7 @@ def _open(state: Opening, now: Now, mtu: int | None) -> tuple[Carrying, Effects]
 
 def _moved(state: Carrying, now: Now, *, sent: int, received: int) -> Carrying:
     """Return the state after a datagram; ``replace`` costs four times as much."""
-    return Carrying(
-        state.connection, state.key, state.route, state.idle_s, state.mtu, now.monotonic, sent, received
-    )
+    return Carrying(state.connection, state.key, state.route, state.idle_s, state.mtu, now.monotonic, sent, received)
 
 
 def _check(state: Carrying, now: Now) -> tuple[UdpOutletSessionState, Effects]:

@@ -368,19 +368,19 @@ CASES = [(table, name) for table in TABLES.values() for name in table.builders]
 EVENTS_OF = {table.machine.name: list(table.events()) for table in TABLES.values()}
 
 
-@pytest.mark.spec("CH-34", "PT-35")
+@pytest.mark.spec("CH-34", "PT-35", "DP-20")
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 def test_nothing_is_forgotten(table: StateTable) -> None:
     check_complete(table)
 
 
-@pytest.mark.spec("CH-34", "PT-35")
+@pytest.mark.spec("CH-34", "PT-35", "DP-20")
 @pytest.mark.parametrize("package", ["ockam_ref.channels", "ockam_ref.portals"])
 def test_every_machine_has_a_table(package: str) -> None:
     check_all_machines(package, TABLES.values())
 
 
-@pytest.mark.spec("CH-34", "PT-35")
+@pytest.mark.spec("CH-34", "PT-35", "DP-20")
 @pytest.mark.parametrize(("table", "name"), CASES, ids=[f"{table.machine.name}: {name}" for table, name in CASES])
 def test_every_event(table: StateTable, name: str) -> None:
     state = table.builders[name]()
@@ -389,7 +389,7 @@ def test_every_event(table: StateTable, name: str) -> None:
     assert {type(event) for event in EVENTS_OF[table.machine.name]} == EVENT_TYPES
 
 
-@pytest.mark.spec("CH-34", "PT-35")
+@pytest.mark.spec("CH-34", "PT-35", "DP-20")
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 @settings(max_examples=60)
 @given(data=st.data())
@@ -399,7 +399,7 @@ def test_sequences_of_events(table: StateTable, data: st.DataObject) -> None:
         state = check(table, state, event)
 
 
-@pytest.mark.spec("CH-34", "PT-35")
+@pytest.mark.spec("CH-34", "PT-35", "DP-20")
 def test_the_tables_of_transitions_name_the_states() -> None:
     check_transitions(initiator, state_types(initiator.MACHINE))
     check_transitions(responder, state_types(responder.MACHINE))
