@@ -10,16 +10,26 @@ from ockam_ref.asyncio.handles import (
     Service,
     TcpConnection,
     TcpListener,
+    UdpInlet,
     WorkerHandle,
 )
 from ockam_ref.asyncio.node import Node
-from ockam_ref.asyncio.sessions import InletSession, OutletSession, SessionEvent, WayLost, WayRestored
+from ockam_ref.asyncio.sessions import (
+    Datagrams,
+    InletSession,
+    OutletSession,
+    SessionEvent,
+    Streams,
+    WayLost,
+    WayRestored,
+)
 from ockam_ref.asyncio.watching import Stream
 from ockam_ref.asyncio.workers import Routed, Worker
 from ockam_ref.wire.body import Cbor
 
 __all__ = [
     "Cbor",
+    "Datagrams",
     "Inlet",
     "InletSession",
     "Node",
@@ -32,8 +42,10 @@ __all__ = [
     "Service",
     "SessionEvent",
     "Stream",
+    "Streams",
     "TcpConnection",
     "TcpListener",
+    "UdpInlet",
     "WayLost",
     "WayRestored",
     "Worker",

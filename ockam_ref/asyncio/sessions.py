@@ -97,9 +97,7 @@ class Datagrams:
 
     async def open_outlet(self, node: Node, address: Address, target: str, consumer_of: Iterable[Flow]) -> Outlet:
         """Open the other end."""
-        return await node.create_udp_outlet(
-            address, target, consumer_of=consumer_of, idle_timeout=self.idle_timeout_s
-        )
+        return await node.create_udp_outlet(address, target, consumer_of=consumer_of, idle_timeout=self.idle_timeout_s)
 
 
 Carried: TypeAlias = Streams | Datagrams
