@@ -123,7 +123,7 @@ class CopyConsumers:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """Events of this link go to me; with a ``source``, only the datagrams from there do."""
+    """Events of this link go to me; with a ``source``, the datagrams that come from it do."""
 
     link: LinkId
     source: str | None = None
@@ -190,14 +190,14 @@ class CancelTimer:
 
 
 class SendBytes(NamedTuple):
-    """Write the chunks to the link, in order, as one write where the host can."""
+    """Write the chunks to the link, in order: as one write where it can be, as one packet where there are packets."""
 
     link: LinkId
     chunks: tuple[bytes | bytearray | memoryview, ...]
 
 
 class SendDatagrams(NamedTuple):
-    """Send each datagram from the endpoint to ``target``."""
+    """Send the datagrams from an endpoint to one target, in order; each may be lost."""
 
     link: LinkId
     target: str
@@ -206,7 +206,10 @@ class SendDatagrams(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OpenLink:
-    """Open a link to ``target`` by the transport of that name; answered by ``LinkOpened`` or ``LinkFailed``."""
+    """Open a link to ``target``, an address as that transport writes it; answered by ``LinkOpened`` or ``LinkFailed``.
+
+    ``transport`` is the name of an installed transport.
+    """
 
     link: LinkId
     target: str
@@ -252,6 +255,17 @@ class CloseLink:
     link: LinkId
     reason: str
     broken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """So many bytes wait in the core for this sink; the host holds back what fills it, as it does for its own buffers.
+
+    The sink is a link, or the address of the worker that keeps the bytes.
+    """
+
+    sink: LinkId | Address
+    waiting: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +329,7 @@ HostEffect: TypeAlias = (
     | FinishSending
     | ReportDrained
     | CloseLink
+    | Backlog
     | ArmTimer
     | DisarmTimer
     | Deliver

@@ -3,13 +3,13 @@
 from ockam_ref.asyncio.allocator import keep_freed_buffers
 from ockam_ref.asyncio.handles import (
     Inlet,
+    NodeConnection,
+    NodeListener,
     Outlet,
     Relay,
     SecureChannel,
     SecureChannelListener,
     Service,
-    TcpConnection,
-    TcpListener,
     UdpInlet,
     WorkerHandle,
 )
@@ -33,6 +33,8 @@ __all__ = [
     "Inlet",
     "InletSession",
     "Node",
+    "NodeConnection",
+    "NodeListener",
     "Outlet",
     "OutletSession",
     "Relay",
@@ -43,8 +45,6 @@ __all__ = [
     "SessionEvent",
     "Stream",
     "Streams",
-    "TcpConnection",
-    "TcpListener",
     "UdpInlet",
     "WayLost",
     "WayRestored",
