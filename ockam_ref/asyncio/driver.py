@@ -6,7 +6,7 @@ on one event loop and one thread.
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from time import monotonic, time
 from typing import Any, Final, Protocol, TypeAlias
@@ -58,6 +58,7 @@ from ockam_transports.base import (
     Link,
     Listener,
     Transport,
+    TransportPlugin,
 )
 from ockam_transports.plugins import find_plugin
 
@@ -87,8 +88,9 @@ _CALLER: Final = _Caller()
 class Driver:
     """Runs one core node on the running event loop; it is the ``LinkHost`` of the transports."""
 
-    def __init__(self, tap: Tap | None = None) -> None:
+    def __init__(self, tap: Tap | None = None, plugins: Iterable[TransportPlugin] = ()) -> None:
         self._tap = tap
+        self._plugins = {plugin.name: plugin for plugin in plugins}
         self.core = Node(entropy=os.urandom)
         self.loop = asyncio.get_running_loop()
         self.watching = Watching()
@@ -179,6 +181,14 @@ class Driver:
         """A receiver that made its sources wait has room again."""
         self._relieve(receiver)
 
+    def plugin(self, name: str) -> TransportPlugin:
+        """Return what is known of the transport of that name: one given to this node, else an installed one.
+
+        Raises:
+            OckamError: it is not installed.
+        """
+        return self._plugins.get(name) or find_plugin(name)
+
     def transport(self, name: str) -> Transport | DatagramTransport:
         """Return the transport of that name; each is made when it is first used.
 
@@ -187,7 +197,7 @@ class Driver:
         """
         found = self._transports.get(name)
         if found is None:
-            found = self._transports[name] = find_plugin(name).create(self)
+            found = self._transports[name] = self.plugin(name).create(self)
         return found
 
     async def open(self, target: str, timeout_s: float, transport: str = "tcp") -> Link:

@@ -51,8 +51,8 @@ from ockam_ref.workers.application import Application
 from ockam_ref.workers.echo import Echo
 from ockam_ref.workers.hop import Hop as HopWorker
 from ockam_ref.workers.uppercase import Uppercase
+from ockam_transports.base import TransportPlugin
 from ockam_transports.connecting import CONNECT_TIMEOUT_S
-from ockam_transports.plugins import find_plugin
 
 Begun = TypeVar("Begun", ChannelOpened, RelayReady)
 
@@ -69,15 +69,18 @@ ROOT: Final = local("app")
 class Node:
     """A node.  ``async with Node.create() as node`` starts it and, at the end, stops everything within a second."""
 
-    def __init__(self, *, tap: Tap | None = None) -> None:
-        self._driver = Driver(tap)
+    def __init__(self, *, tap: Tap | None = None, transports: Iterable[TransportPlugin] = ()) -> None:
+        self._driver = Driver(tap, transports)
         self._workers: set[WorkerTask] = set()
         self._driver.start(Application((Mailbox(ROOT),)))
 
     @classmethod
-    def create(cls, *, tap: Tap | None = None) -> Self:
-        """Return a node that runs on the current event loop; ``tap`` is shown every read of every link."""
-        return cls(tap=tap)
+    def create(cls, *, tap: Tap | None = None, transports: Iterable[TransportPlugin] = ()) -> Self:
+        """Return a node that runs on the current event loop; ``tap`` is shown every read of every link.
+
+        Of ``transports`` this node has its own; each stands in for an installed one of its name.
+        """
+        return cls(tap=tap, transports=transports)
 
     async def __aenter__(self) -> Self:
         return self
@@ -181,7 +184,7 @@ class Node:
             OckamError: nobody can listen there, or the transport is not installed.
         """
         flow = fresh_flow_control_id()
-        config = link_listener.LinkListener(flow, find_form(find_plugin(transport).form))
+        config = link_listener.LinkListener(flow, find_form(self._driver.plugin(transport).form))
         worker, listener = await self._driver.listen(config, address, transport)
         return NodeListener(self._driver, worker, listener, flow)
 
@@ -198,7 +201,7 @@ class Node:
         Raises:
             OckamError: nobody answers there, or not within ``timeout`` seconds, or the transport is not installed.
         """
-        form = find_form(find_plugin(transport).form)
+        form = find_form(self._driver.plugin(transport).form)
         link = await self._driver.open(address, timeout, transport)
         flow = fresh_flow_control_id()
         config = node_link.NodeLink(

@@ -1,0 +1,163 @@
+"""Adapters that count: what goes through each link of a transport, both ways, seen from where the operating system is.
+
+They stand between the host and a transport, in the place of the transport itself, so that a node which is not measured
+pays nothing.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from ockam_ref.machine import LinkId
+from ockam_transports.base import (
+    Acceptor,
+    Chunk,
+    DatagramTransport,
+    Endpoint,
+    Link,
+    LinkHost,
+    Listener,
+    Transport,
+    TransportPlugin,
+)
+
+
+@dataclass(slots=True)
+class Counters:
+    """What went through one end of a hop; ``marks`` counts how often the mark of the experiment could be read there.
+
+    ``packets`` are writes and reads; they are packets where the transport has any.
+    """
+
+    bytes_out: int = 0
+    bytes_in: int = 0
+    packets_out: int = 0
+    packets_in: int = 0
+    marks: int = 0
+
+    def since(self, before: "Counters") -> "Counters":
+        """Return what was counted after ``before`` was copied."""
+        return Counters(
+            self.bytes_out - before.bytes_out,
+            self.bytes_in - before.bytes_in,
+            self.packets_out - before.packets_out,
+            self.packets_in - before.packets_in,
+            self.marks - before.marks,
+        )
+
+
+class Meter:
+    """Counts for the links of one node.
+
+    ``current`` gets what is opened, bound or listened for from now on: set it before each call of the node.  A link
+    that is accepted later belongs to what its listener was made for.
+    """
+
+    def __init__(self, mark: bytes) -> None:
+        self.current = Counters()
+        self._mark = mark
+        self._counters: dict[LinkId, Counters] = {}
+        self._tails: dict[LinkId, bytes] = {}
+
+    def wrap(self, plugin: TransportPlugin) -> TransportPlugin:
+        """Return the plug-in with links that are counted."""
+        create = plugin.create
+        return replace(plugin, create=lambda host: cast("Any", MeteredTransport(create(self._host(host)), self)))
+
+    def adopt(self, link: LinkId, counters: Counters) -> None:
+        """Count for that link from now on."""
+        self._counters[link] = counters
+
+    def sent(self, link: LinkId, size: int) -> None:
+        """Count one packet or write."""
+        counters = self._counters[link]
+        counters.bytes_out += size
+        counters.packets_out += 1
+
+    def received(self, link: LinkId, data: bytes | memoryview) -> None:
+        """Count one packet or read, and look for the mark in it."""
+        counters = self._counters[link]
+        counters.bytes_in += len(data)
+        counters.packets_in += 1
+        text = self._tails.get(link, b"") + data
+        counters.marks += text.count(self._mark)
+        self._tails[link] = text[-len(self._mark) + 1 :]
+
+    def _host(self, host: LinkHost) -> LinkHost:
+        return cast("LinkHost", MeteredHost(host, self))
+
+
+class MeteredHost:
+    """What a transport tells its host passes here first."""
+
+    def __init__(self, host: LinkHost, meter: Meter) -> None:
+        self._host = host
+        self._meter = meter
+
+    def bytes_received(self, link: LinkId, data: bytes) -> None:
+        """Count and pass on."""
+        self._meter.received(link, data)
+        self._host.bytes_received(link, data)
+
+    def datagrams_received(self, link: LinkId, source: str, datagrams: tuple[bytes | memoryview, ...]) -> None:
+        """Count and pass on."""
+        for datagram in datagrams:
+            self._meter.received(link, datagram)
+        self._host.datagrams_received(link, source, datagrams)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # all the rest of a ``LinkHost``
+        return getattr(self._host, name)
+
+
+class MeteredTransport:
+    """A transport whose links are counted; it listens or binds if the one behind it does."""
+
+    def __init__(self, transport: Transport | DatagramTransport, meter: Meter) -> None:
+        self._transport: Any = transport
+        self._meter = meter
+
+    def open(self, link: LinkId, target: str) -> Link:
+        """Open and count for what is current."""
+        self._meter.adopt(link, self._meter.current)
+        return cast("Link", MeteredLink(self._transport.open(link, target), self._meter))
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # ``listen`` or ``bind``, whichever there is
+        there = getattr(self._transport, name)
+        return {"listen": self._listen, "bind": self._bind}.get(name, there)
+
+    async def _listen(self, address: str, accept: Acceptor) -> Listener:
+        counters = self._meter.current
+
+        def accept_counted(link: Link) -> None:
+            self._meter.adopt(link.id, counters)
+            accept(cast("Link", MeteredLink(link, self._meter)))
+
+        listener: Listener = await self._transport.listen(address, accept_counted)
+        return listener
+
+    async def _bind(self, link: LinkId, address: str) -> Endpoint:
+        self._meter.adopt(link, self._meter.current)
+        return cast("Endpoint", MeteredLink(await self._transport.bind(link, address), self._meter))
+
+
+class MeteredLink:
+    """A link or an endpoint whose writes are counted."""
+
+    def __init__(self, link: Link | Endpoint, meter: Meter) -> None:
+        self._link: Any = link
+        self._meter = meter
+
+    def write(self, chunks: Iterable[Chunk]) -> None:
+        """Count and pass on."""
+        taken = tuple(chunks)
+        self._meter.sent(self._link.id, sum(map(len, taken)))
+        self._link.write(taken)
+
+    def send(self, target: str, datagrams: Sequence[Chunk]) -> None:
+        """Count and pass on."""
+        for datagram in datagrams:
+            self._meter.sent(self._link.id, len(datagram))
+        self._link.send(target, datagrams)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # all the rest of a link
+        return getattr(self._link, name)
