@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ockam_ref.channels import initiator, listener, responder
-from ockam_ref.links import link_listener, node_link
+from ockam_ref.links import link_listener, node_link, udp_endpoint, udp_source
 from ockam_ref.machine import AnyMachine
 from ockam_ref.portals import inlet, outlet, udp_inlet, udp_outlet
 from ockam_ref.relays import relay, remote, service
@@ -30,5 +30,7 @@ MACHINES: Final[Mapping[type[Any], AnyMachine]] = {
     udp_outlet.UdpOutletSession: udp_outlet.SESSION,
     node_link.NodeLink: node_link.MACHINE,
     link_listener.LinkListener: link_listener.MACHINE,
+    udp_endpoint.UdpEndpoint: udp_endpoint.MACHINE,
+    udp_source.UdpSource: udp_source.MACHINE,
     uppercase.Uppercase: uppercase.MACHINE,
 }

@@ -10,6 +10,7 @@ from ockam_ref.asyncio.handles import (
     SecureChannel,
     SecureChannelListener,
     Service,
+    UdpBind,
     UdpInlet,
     WorkerHandle,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "SessionEvent",
     "Stream",
     "Streams",
+    "UdpBind",
     "UdpInlet",
     "WayLost",
     "WayRestored",
