@@ -191,8 +191,8 @@ class Portal:
         create_inlet: Any = self.inlet_node.create_udp_inlet if datagrams else self.inlet_node.create_inlet
         self.outlet = await create_outlet("outlet", target, consumer_of=(flow,), **options)
         self.inlet = await create_inlet("127.0.0.1:0", (*hops, "outlet"), **options)
-        address: str = self.inlet.address
-        return address
+        listening: str = self.inlet.address
+        return listening
 
 
 WAYS: Final = ("plain", "channel", "relay", "relay-channel")
