@@ -60,7 +60,7 @@ from ockam_transports.base import (
     Transport,
     TransportPlugin,
 )
-from ockam_transports.plugins import find_plugin
+from ockam_transports.plugins import find_plugin, find_plugin_of_type
 
 Tap: TypeAlias = Callable[[LinkId, bytes], None]
 """Sees what a link brought before the core does, for people who want to look."""
@@ -188,6 +188,11 @@ class Driver:
             OckamError: it is not installed.
         """
         return self._plugins.get(name) or find_plugin(name)
+
+    def plugin_of_type(self, transport_type: int) -> TransportPlugin | None:
+        """Return what is known of the transport whose addresses have that number, if there is one."""
+        own = (plugin for plugin in self._plugins.values() if plugin.transport_type == transport_type)
+        return next(own, None) or find_plugin_of_type(transport_type)
 
     def transport(self, name: str) -> Transport | DatagramTransport:
         """Return the transport of that name; each is made when it is first used.

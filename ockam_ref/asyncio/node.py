@@ -29,13 +29,14 @@ from ockam_ref.channels import listener as channel_listener
 from ockam_ref.channels.trust import TRUST_EVERYONE, TrustIdentifier, TrustPolicy
 from ockam_ref.effects import Deliver
 from ockam_ref.errors import ErrorCode, OckamError
+from ockam_ref.events import HopWanted
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.local import LocalIdentity, create_local_identity
-from ockam_ref.links import link_listener, node_link
+from ockam_ref.links import connector, link_listener, node_link, typed_hop
 from ockam_ref.links.forms import find_form
 from ockam_ref.links.udp_endpoint import UdpEndpoint
 from ockam_ref.machine import FlowControlId, Mailbox
-from ockam_ref.observations import ChannelOpened, MessageDropped, Observation, RelayReady
+from ockam_ref.observations import ChannelOpened, HopReached, MessageDropped, Observation, RelayReady
 from ockam_ref.portals import inlet as portal_inlet
 from ockam_ref.portals import outlet as portal_outlet
 from ockam_ref.portals import udp_inlet as portal_udp_inlet
@@ -45,7 +46,7 @@ from ockam_ref.portals.udp_session import IDLE_S
 from ockam_ref.relays import remote
 from ockam_ref.relays import service as relay_service
 from ockam_ref.routing.access_control import ALLOW_ALL, AccessControl, AllowOnward
-from ockam_ref.wire.address import Address, local
+from ockam_ref.wire.address import Address, any_of_type, local
 from ockam_ref.wire.body import Body, encode_body
 from ockam_ref.wire.local_message import LocalMessage
 from ockam_ref.wire.route import Route, format_route
@@ -57,7 +58,7 @@ from ockam_transports import udp
 from ockam_transports.base import TransportPlugin
 from ockam_transports.connecting import CONNECT_TIMEOUT_S
 
-Begun = TypeVar("Begun", ChannelOpened, RelayReady)
+Begun = TypeVar("Begun", ChannelOpened, RelayReady, HopReached)
 
 REPLY_TIMEOUT_S: Final = 30.0
 """How long ``send_and_receive`` waits unless told otherwise; the peer's own default."""
@@ -114,8 +115,9 @@ class Node:
 
         Raises:
             MisuseError: the first hop does not exist.
+            OckamError: the first hop is one of another transport, and cannot be reached.
         """
-        await self._driver.send(ROOT, LocalMessage(to_route(route), (ROOT,), encode_body(body)))
+        await self._driver.send(ROOT, LocalMessage(await self._reach(to_route(route)), (ROOT,), encode_body(body)))
 
     async def send_and_receive(
         self,
@@ -128,9 +130,10 @@ class Node:
 
         Raises:
             MisuseError: the first hop does not exist.
-            OckamError: ``TIMEOUT``, no reply came within ``timeout`` seconds; the message says what to check.
+            OckamError: ``LINK_FAILED``, the first hop cannot be reached; ``TIMEOUT``, no reply came within ``timeout``
+                seconds, and the message says what to check.
         """
-        onward = to_route(route)
+        onward = await self._reach(to_route(route))
         driver = self._driver
         child = fresh_address()
         reply = _Reply(driver)
@@ -230,7 +233,7 @@ class Node:
     async def udp_bind(
         self, address: str = "127.0.0.1:0", *, peer: str | None = None, consumer_of: Iterable[Flow] = ()
     ) -> UdpBind:
-        """Bind a UDP socket at ``host:port``; routes lead through it to any ``(UDP, "host:port")``, or to ``peer`` only.
+        """Bind a UDP socket at ``host:port``; routes go on to any ``(UDP, "host:port")``, or to ``peer`` only.
 
         With a ``peer``, datagrams of others are dropped.
 
@@ -243,6 +246,20 @@ class Node:
         flows = to_flow_controls(consumer_of)
         worker, endpoint = await self._driver.bind(lambda link: UdpEndpoint(link, only, flow, flows), address)
         return UdpBind(self._driver, worker, endpoint.address, flow)
+
+    def allow_onward(self, transport: str, flow: Flow, *addresses: str) -> None:
+        """Let messages that come through a listener, connection or channel go on over that transport.
+
+        A typed hop in their route, as ``(TCP, "host:port")``, is then connected to: one of ``addresses``, or any if
+        none is given.  Without this, only the messages of this node itself have typed hops resolved.
+
+        Raises:
+            OckamError: the transport is not installed.
+        """
+        plugin = self._driver.plugin(transport)
+        self._start_connector(plugin)
+        for address in addresses or ("",):
+            self.add_consumer(Address(plugin.transport_type, address.encode()), flow)
 
     # ---- identities and channels
 
@@ -281,7 +298,7 @@ class Node:
             MisuseError: the first hop does not exist.
             OckamError: ``TIMEOUT`` or ``REFUSED``, with the reason.
         """
-        onward = to_route(route)
+        onward = await self._reach(to_route(route))
         self._check_first_hop(onward)
         flow = fresh_flow_control_id()
         deadline = monotonic() + timeout
@@ -341,12 +358,14 @@ class Node:
     ) -> Inlet:
         """Open a local port whose clients reach the target of the outlet at the end of the route.
 
-        Without a route, or paused, clients are closed at once until ``change_route`` or ``resume``.
+        Without a route, or paused, clients are closed at once until ``change_route`` or ``resume``.  A first hop of
+        another transport is reached now, and again by later clients if it is lost.
 
         Raises:
             OckamError: nobody can listen there.
         """
         onward = to_route(route)
+        await self._reach(onward)
         peer = self._driver.core.peer_of(onward)
         config = portal_inlet.Inlet(onward, peer, pong_timeout, skip_handshake, paused)
         return Inlet(self._driver, *await self._driver.listen(config, listen))
@@ -439,7 +458,7 @@ class Node:
             MisuseError: the first hop does not exist.
             OckamError: ``TIMEOUT`` or ``REFUSED``, with the reason.
         """
-        way = to_route(hub)
+        way = await self._reach(to_route(hub))
         self._check_first_hop(way)
         if service is None:
             service = "forwarding_service" if name is None else "static_forwarding_service"
@@ -453,6 +472,35 @@ class Node:
 
     def _service(self, config: object) -> Service:
         return Service(self._driver, self._driver.start(config))
+
+    async def _reach(self, route: Route) -> Route:
+        """Connect to a first hop of another transport, unless a worker has it; return the route by that connection.
+
+        Raises:
+            OckamError: it cannot be reached, or its transport is not installed.
+        """
+        if not route or route[0].is_local:
+            return route
+        typed, core = route[0], self._driver.core
+        if typed in core and not isinstance(core.state_of(typed), typed_hop.Opening):
+            return route
+        plugin = self._driver.plugin_of_type(typed.transport_type)
+        if plugin is None:
+            message = f"the route begins with {typed}, and no transport with that number is installed"
+            raise OckamError(ErrorCode.LINK_FAILED, message)
+        self._start_connector(plugin)
+        life = self._driver.watching.follow(typed)
+        self._driver.tell(any_of_type(typed.transport_type), HopWanted(typed, now()))
+        await asyncio.wait((life.begun, life.ended), return_when=asyncio.FIRST_COMPLETED)
+        self._driver.watching.forget(typed)
+        if not life.begun.done():
+            raise OckamError(ErrorCode.LINK_FAILED, f"no way to {typed}: {life.ended.result()}")
+        return route
+
+    def _start_connector(self, plugin: TransportPlugin) -> None:
+        if any_of_type(plugin.transport_type) not in self._driver.core:
+            form = find_form(plugin.form)
+            self._driver.start(connector.Connector(plugin.name, plugin.transport_type, form))
 
     def _check_first_hop(self, route: Route) -> None:
         if not route or route[0] not in self._driver.core:

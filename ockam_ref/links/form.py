@@ -55,4 +55,4 @@ class Form:
     """Whether a body that cannot be read ends the link, or is a recorded drop."""
 
     def __repr__(self) -> str:
-        return f"<form {self.name}>"
+        return f"Form({self.name!r})"

@@ -22,6 +22,7 @@ from ockam_ref.events import (
     ChildStarted,
     DatagramsReceived,
     HopReady,
+    HopWanted,
     LinkAccepted,
     LinkClosed,
     LinkDrained,
@@ -103,6 +104,7 @@ EVENTS: Mapping[type, Callable[[Surroundings], Iterable[WorkerEvent]]] = {
     PeerCompared: lambda _: (PeerCompared(refusal, LATER) for refusal in (None, "older")),
     ChildStarted: lambda of: (ChildStarted(address, LATER) for address in (*of.addresses, local("child"))),
     HopReady: lambda of: (HopReady(link, local("hop"), LATER) for link in (of.link, LinkId(98))),
+    HopWanted: lambda _: (HopWanted(address, LATER) for address in (Address(1, b"host:1"), local("hop"))),
     ChildSettled: lambda of: (ChildSettled(address, LATER) for address in (*of.addresses, local("child"))),
     StopRequested: lambda _: (StopRequested("enough", LATER),),
     RouteChanged: lambda _: (

@@ -8,17 +8,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ockam_ref.links import framing, link_listener, node_link
+from ockam_ref.links import connector, framing, link_listener, node_link, typed_hop
+from ockam_ref.links.connector import Connecting, Connector
 from ockam_ref.links.form import Broken
 from ockam_ref.links.framing import AwaitingFrame, AwaitingVersion
 from ockam_ref.links.node_link import LinkState
+from ockam_ref.links.typed_hop import Connected, Opening, TypedHop
 from ockam_ref.machine import AnyMachine, LinkId
 from ockam_ref.relays import relay, remote, service
 from ockam_ref.relays.relay import Relaying
 from ockam_ref.relays.remote import Gone, Registered, Registering
 from ockam_ref.relays.service import MAX_RELAYS, RelayService, Serving
-from ockam_ref.wire.address import local
+from ockam_ref.wire.address import Address, local
 from ockam_ref.wire.body import encode_body
+from ockam_ref.wire.local_message import LocalMessage
 from ockam_ref.workers import application, echo, hop, uppercase
 from tests.properties.every_state import (
     StateBuilder,
@@ -34,6 +37,9 @@ from tests.properties.every_state import (
 from tests.unit.nodes import route
 
 ME, HOP, SERVICE = local("me"), local("hop"), local("service")
+TYPED = Address(1, b"host:1")
+CONNECTOR = Connector("tcp", 1, framing.FRAMED)
+TYPED_HOP = TypedHop(TYPED, "tcp", framing.FRAMED)
 CONFIG = RelayService(SERVICE, route("alias"), "forward_to_")
 NAMES = tuple(map(encode_body, ("bob", "register", "", "a#b", "b" * 300)))
 
@@ -56,10 +62,23 @@ TABLES = [
             "between frames": link_state(AwaitingFrame()),
             "inside a head": link_state(AwaitingFrame((b"\x00",), 1, 4)),
             "inside a body": link_state(AwaitingFrame((b"\x00\x00\x00\x02", b"\x84"), 5, 6)),
+            "idle": lambda: LinkState(LinkId(1), ME, local("receiver"), AwaitingVersion(), idle_s=1.0, used=False),
             "ended": node_link.Ended,
         },
-        Surroundings(addresses=(ME,)),
+        Surroundings(addresses=(ME,), timers=("idle",)),
         node_link.Ended,
+    ),
+    table(connector.MACHINE, {"connecting": lambda: Connecting(CONNECTOR)}, Surroundings(addresses=(TYPED,))),
+    table(
+        typed_hop.MACHINE,
+        {
+            "opening": lambda: Opening(TYPED_HOP, LinkId(1)),
+            "opening, one waits": lambda: Opening(TYPED_HOP, LinkId(1), (LocalMessage((TYPED, HOP), (ME,), b"x"),), 1),
+            "connected": lambda: Connected(TYPED_HOP, HOP),
+            "ended": typed_hop.Ended,
+        },
+        Surroundings(addresses=(TYPED, HOP)),
+        typed_hop.Ended,
     ),
     table(
         link_listener.MACHINE,
@@ -97,7 +116,9 @@ TABLES = [
     table(uppercase.MACHINE, {"ready": lambda: ME}, Surroundings(addresses=(ME,), payloads=NAMES)),
     table(application.MACHINE, {"ready": NoneType}, Surroundings(addresses=(ME,))),
 ]
-MODULES = {module.MACHINE.name: module for module in (node_link, link_listener, relay, remote, service)}
+MODULES = {
+    module.MACHINE.name: module for module in (connector, typed_hop, node_link, link_listener, relay, remote, service)
+}
 CASES = [(one, name) for one in TABLES for name in one.builders]
 EVENTS_OF = {one.machine.name: list(one.events()) for one in TABLES}
 
