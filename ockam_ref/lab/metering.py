@@ -26,24 +26,16 @@ from ockam_transports.base import (
 class Counters:
     """What went through one end of a hop; ``marks`` counts how often the mark of the experiment could be read there.
 
-    ``packets`` are writes and reads; they are packets where the transport has any.
+    ``packets`` are writes and reads; they are packets where the transport has any.  ``lost`` is how many of them an
+    impairment has taken.
     """
 
     bytes_out: int = 0
     bytes_in: int = 0
     packets_out: int = 0
     packets_in: int = 0
+    lost: int = 0
     marks: int = 0
-
-    def since(self, before: "Counters") -> "Counters":
-        """Return what was counted after ``before`` was copied."""
-        return Counters(
-            self.bytes_out - before.bytes_out,
-            self.bytes_in - before.bytes_in,
-            self.packets_out - before.packets_out,
-            self.packets_in - before.packets_in,
-            self.marks - before.marks,
-        )
 
 
 class Meter:
@@ -58,15 +50,26 @@ class Meter:
         self._mark = mark
         self._counters: dict[LinkId, Counters] = {}
         self._tails: dict[LinkId, bytes] = {}
+        self._links: dict[int, Link | Endpoint] = {}
+
+    def mtu(self, counters: Counters) -> int | None:
+        """Return the size of the largest packet of the newest link that is counted there."""
+        link = self._links.get(id(counters))
+        return None if link is None else link.mtu
 
     def wrap(self, plugin: TransportPlugin) -> TransportPlugin:
         """Return the plug-in with links that are counted."""
         create = plugin.create
         return replace(plugin, create=lambda host: cast("Any", MeteredTransport(create(self._host(host)), self)))
 
-    def adopt(self, link: LinkId, counters: Counters) -> None:
+    def expect(self, link: LinkId, counters: Counters) -> None:
         """Count for that link from now on."""
         self._counters[link] = counters
+
+    def adopt(self, link: Link | Endpoint) -> "MeteredLink":
+        """Return the link with writes that are counted."""
+        self._links[id(self._counters[link.id])] = link
+        return MeteredLink(link, self)
 
     def sent(self, link: LinkId, size: int) -> None:
         """Count one packet or write."""
@@ -118,8 +121,8 @@ class MeteredTransport:
 
     def open(self, link: LinkId, target: str) -> Link:
         """Open and count for what is current."""
-        self._meter.adopt(link, self._meter.current)
-        return cast("Link", MeteredLink(self._transport.open(link, target), self._meter))
+        self._meter.expect(link, self._meter.current)
+        return cast("Link", self._meter.adopt(self._transport.open(link, target)))
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # ``listen`` or ``bind``, whichever there is
         there = getattr(self._transport, name)
@@ -129,15 +132,15 @@ class MeteredTransport:
         counters = self._meter.current
 
         def accept_counted(link: Link) -> None:
-            self._meter.adopt(link.id, counters)
-            accept(cast("Link", MeteredLink(link, self._meter)))
+            self._meter.expect(link.id, counters)
+            accept(cast("Link", self._meter.adopt(link)))
 
         listener: Listener = await self._transport.listen(address, accept_counted)
         return listener
 
     async def _bind(self, link: LinkId, address: str) -> Endpoint:
-        self._meter.adopt(link, self._meter.current)
-        return cast("Endpoint", MeteredLink(await self._transport.bind(link, address), self._meter))
+        self._meter.expect(link, self._meter.current)
+        return cast("Endpoint", self._meter.adopt(await self._transport.bind(link, address)))
 
 
 class MeteredLink:
