@@ -149,7 +149,8 @@ class LocalNode:
         return str(connection.hop)
 
     def _admit(self, flow: Flow) -> None:
-        """Let what comes in there reach the workers of the experiment."""
+        """Let what comes in there reach the workers of the experiment; sockets of the portal are no part of the hop."""
+        self._meter.current = Counters()
         self._flow = flow
         for worker in (HOP, ECHO):
             self._node.add_consumer(worker, flow)
