@@ -32,7 +32,7 @@ from ockam_ref.errors import ErrorCode, OckamError
 from ockam_ref.events import HopWanted
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.local import LocalIdentity, create_local_identity
-from ockam_ref.links import connector, link_listener, node_link, typed_hop
+from ockam_ref.links import connector, datagram_connector, link_listener, node_link, typed_hop
 from ockam_ref.links.forms import find_form
 from ockam_ref.links.udp_endpoint import UdpEndpoint
 from ockam_ref.machine import FlowControlId, Mailbox
@@ -55,7 +55,7 @@ from ockam_ref.workers.echo import Echo
 from ockam_ref.workers.hop import Hop as HopWorker
 from ockam_ref.workers.uppercase import Uppercase
 from ockam_transports import udp
-from ockam_transports.base import TransportPlugin
+from ockam_transports.base import LinkKind, TransportPlugin
 from ockam_transports.connecting import CONNECT_TIMEOUT_S
 
 Begun = TypeVar("Begun", ChannelOpened, RelayReady, HopReached)
@@ -65,6 +65,9 @@ REPLY_TIMEOUT_S: Final = 30.0
 
 WORKERS_STOP_S: Final = 0.25
 """How long a node that stops waits for application workers before it cancels them."""
+
+ANY_UDP: Final = "0.0.0.0:0"  # to reach other machines it must not be bound to this one's loopback
+"""Where the socket is bound through which typed UDP hops are reached."""
 
 ROOT: Final = local("app")
 """The mailbox from which ``send`` sends; the peer's root context has the same name."""
@@ -230,12 +233,26 @@ class Node:
         """Connect to another node at ``host:port``; see ``connect``."""
         return await self.connect("tcp", address, timeout=timeout, consumer_of=consumer_of)
 
+    async def allow_onward(self, transport: str, flow: Flow, *addresses: str) -> None:
+        """Let messages that come through a listener, connection or channel go on over that transport.
+
+        A typed hop in their route, as ``(TCP, "host:port")``, is then connected to: one of ``addresses``, or any if
+        none is given.  Without this, only the messages of this node itself have typed hops resolved.
+
+        Raises:
+            OckamError: the transport is not installed.
+        """
+        plugin = self._driver.plugin(transport)
+        await self._start_connector(plugin)
+        for address in addresses or ("",):
+            self.add_consumer(Address(plugin.transport_type, address.encode()), flow)
+
     async def udp_bind(
         self, address: str = "127.0.0.1:0", *, peer: str | None = None, consumer_of: Iterable[Flow] = ()
     ) -> UdpBind:
-        """Bind a UDP socket at ``host:port``; routes go on to any ``(UDP, "host:port")``, or to ``peer`` only.
+        """Bind a UDP socket at ``host:port``; routes lead through it to any ``(UDP, "host:port")``.
 
-        With a ``peer``, datagrams of others are dropped.
+        With a ``peer`` they lead to that one, and datagrams of others are dropped.
 
         Raises:
             MisuseError: an address cannot be read.
@@ -246,20 +263,6 @@ class Node:
         flows = to_flow_controls(consumer_of)
         worker, endpoint = await self._driver.bind(lambda link: UdpEndpoint(link, only, flow, flows), address)
         return UdpBind(self._driver, worker, endpoint.address, flow)
-
-    def allow_onward(self, transport: str, flow: Flow, *addresses: str) -> None:
-        """Let messages that come through a listener, connection or channel go on over that transport.
-
-        A typed hop in their route, as ``(TCP, "host:port")``, is then connected to: one of ``addresses``, or any if
-        none is given.  Without this, only the messages of this node itself have typed hops resolved.
-
-        Raises:
-            OckamError: the transport is not installed.
-        """
-        plugin = self._driver.plugin(transport)
-        self._start_connector(plugin)
-        for address in addresses or ("",):
-            self.add_consumer(Address(plugin.transport_type, address.encode()), flow)
 
     # ---- identities and channels
 
@@ -488,19 +491,29 @@ class Node:
         if plugin is None:
             message = f"the route begins with {typed}, and no transport with that number is installed"
             raise OckamError(ErrorCode.LINK_FAILED, message)
-        self._start_connector(plugin)
+        await self._start_connector(plugin)
+        if plugin.kind is LinkKind.DATAGRAM:
+            return route
         life = self._driver.watching.follow(typed)
         self._driver.tell(any_of_type(typed.transport_type), HopWanted(typed, now()))
         await asyncio.wait((life.begun, life.ended), return_when=asyncio.FIRST_COMPLETED)
         self._driver.watching.forget(typed)
         if not life.begun.done():
-            raise OckamError(ErrorCode.LINK_FAILED, f"no way to {typed}: {life.ended.result()}")
+            raise OckamError(ErrorCode.LINK_FAILED, life.ended.result())
         return route
 
-    def _start_connector(self, plugin: TransportPlugin) -> None:
-        if any_of_type(plugin.transport_type) not in self._driver.core:
-            form = find_form(plugin.form)
-            self._driver.start(connector.Connector(plugin.name, plugin.transport_type, form))
+    async def _start_connector(self, plugin: TransportPlugin) -> None:
+        transport_type, core = plugin.transport_type, self._driver.core
+        if any_of_type(transport_type) in core:
+            return
+        if plugin.kind is LinkKind.DATAGRAM:
+            bind = await self.udp_bind(ANY_UDP)
+            if any_of_type(transport_type) in core:  # another caller was faster
+                await bind.close()
+                return
+            self._driver.start(datagram_connector.DatagramConnector(transport_type, bind.hop))
+        else:
+            self._driver.start(connector.Connector(plugin.name, transport_type, find_form(plugin.form)))
 
     def _check_first_hop(self, route: Route) -> None:
         if not route or route[0] not in self._driver.core:

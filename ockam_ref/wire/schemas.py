@@ -111,28 +111,6 @@ class _Frame(Part):
 
 FRAME = _Frame()
 
-# datagrams of the UDP transport
-
-
-class _UdpDatagram(Part):
-    """Since 0.145 slice number and number of slices; before it, a byte offset and whether the slice is the last."""
-
-    numbered = ArrayStruct("version" / U8, "number" / U16, "offset" / U16, "total" / U16, "data" / BYTE_STRING)
-    legacy = ArrayStruct("version" / U8, "number" / U16, "offset" / U32, "is_last" / BOOL, "data" / BYTE_STRING)
-
-    def read(self, stream: io.BytesIO) -> AnySlice:
-        start = stream.tell()
-        try:
-            return Slice(**self.numbered.parse_stream(stream))
-        except ConstructError:
-            stream.seek(start)
-            return LegacySlice(**self.legacy.parse_stream(stream))
-
-    def write(self, value: AnySlice) -> bytes:
-        return self.numbered.build(value) if isinstance(value, Slice) else self.legacy.build(value)
-
-
-UDP_DATAGRAM = ThenIgnored(_UdpDatagram())
 # the message of Unix sockets, WebSocket and Bluetooth
 
 
@@ -188,6 +166,28 @@ class _BareTransportMessage(Part):
 
 
 BARE_TRANSPORT_MESSAGE = _BareTransportMessage()
+# datagrams of the UDP transport
+
+
+class _UdpDatagram(Part):
+    """Since 0.145 slice number and number of slices; before it, a byte offset and whether the slice is the last."""
+
+    numbered = ArrayStruct("version" / U8, "number" / U16, "offset" / U16, "total" / U16, "data" / BYTE_STRING)
+    legacy = ArrayStruct("version" / U8, "number" / U16, "offset" / U32, "is_last" / BOOL, "data" / BYTE_STRING)
+
+    def read(self, stream: io.BytesIO) -> AnySlice:
+        start = stream.tell()
+        try:
+            return Slice(**self.numbered.parse_stream(stream))
+        except ConstructError:
+            stream.seek(start)
+            return LegacySlice(**self.legacy.parse_stream(stream))
+
+    def write(self, value: AnySlice) -> bytes:
+        return self.numbered.build(value) if isinstance(value, Slice) else self.legacy.build(value)
+
+
+UDP_DATAGRAM = ThenIgnored(_UdpDatagram())
 
 # portals
 

@@ -71,7 +71,7 @@ def taken_port() -> Iterator[str]:
         (["udp-inlet", ANY_PORT, "--hub", NOWHERE], "belong together"),
         (["udp-inlet", ANY_PORT, "--node", NOWHERE, "--idle-timeout", "soon"], "not a valid float"),
         (["send", "1#127.0.0.1:4000 => echo"], "Missing argument 'TEXT'"),
-        (["send", "echo", "hello"], "it begins with a TCP hop"),
+        (["send", "echo", "hello"], "it begins with a node"),
         (["send", "1#127.0.0.1:4000", "hello"], "ends with a worker"),
         (["send", "", "hello"], "ROUTE"),
         (["send", "1#127.0.0.1:4000 => x#y", "hello"], "not a number from 0 to 255"),

@@ -1,6 +1,7 @@
 """Links, relays and small services: every state against every event, one by one and in sequences."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import ModuleType, NoneType
 from typing import Any
 
@@ -8,12 +9,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ockam_ref.links import connector, framing, link_listener, node_link, typed_hop
+from ockam_ref.links import (
+    connector,
+    datagram_connector,
+    framing,
+    link_listener,
+    node_link,
+    typed_hop,
+    udp_endpoint,
+    udp_source,
+)
 from ockam_ref.links.connector import Connecting, Connector
+from ockam_ref.links.datagram_connector import DatagramConnector
 from ockam_ref.links.form import Broken
 from ockam_ref.links.framing import AwaitingFrame, AwaitingVersion
 from ockam_ref.links.node_link import LinkState
+from ockam_ref.links.reassembly import Reassembly
 from ockam_ref.links.typed_hop import Connected, Opening, TypedHop
+from ockam_ref.links.udp_endpoint import EndpointState, Source
+from ockam_ref.links.udp_source import SourceState, UdpSource
 from ockam_ref.machine import AnyMachine, LinkId
 from ockam_ref.relays import relay, remote, service
 from ockam_ref.relays.relay import Relaying
@@ -24,6 +38,7 @@ from ockam_ref.wire.body import encode_body
 from ockam_ref.wire.local_message import LocalMessage
 from ockam_ref.workers import application, echo, hop, uppercase
 from tests.properties.every_state import (
+    LATER,
     StateBuilder,
     StateTable,
     Surroundings,
@@ -39,6 +54,8 @@ from tests.unit.nodes import route
 ME, HOP, SERVICE = local("me"), local("hop"), local("service")
 TYPED = Address(1, b"host:1")
 CONNECTOR = Connector("tcp", 1, framing.FRAMED)
+ENDPOINT = EndpointState(LinkId(1), None, ME, local("receiver"), 7)
+SOURCE = UdpSource(local("child"), ME, local("receiver"), LinkId(1), "127.0.0.1:9", (ME,))
 TYPED_HOP = TypedHop(TYPED, "tcp", framing.FRAMED)
 CONFIG = RelayService(SERVICE, route("alias"), "forward_to_")
 NAMES = tuple(map(encode_body, ("bob", "register", "", "a#b", "b" * 300)))
@@ -70,6 +87,11 @@ TABLES = [
     ),
     table(connector.MACHINE, {"connecting": lambda: Connecting(CONNECTOR)}, Surroundings(addresses=(TYPED,))),
     table(
+        datagram_connector.MACHINE,
+        {"connecting": lambda: DatagramConnector(2, HOP)},
+        Surroundings(addresses=(Address(2, b"host:1"),)),
+    ),
+    table(
         typed_hop.MACHINE,
         {
             "opening": lambda: Opening(TYPED_HOP, LinkId(1)),
@@ -84,6 +106,27 @@ TABLES = [
         link_listener.MACHINE,
         {"listening": lambda: link_listener.Listening(link_listener.LinkListener("S"))},
         Surroundings(addresses=(ME,)),
+    ),
+    table(
+        udp_endpoint.MACHINE,
+        {
+            "open": lambda: ENDPOINT,
+            "with a peer": lambda: replace(ENDPOINT, peer="127.0.0.1:9"),
+            "of many sources": lambda: replace(ENDPOINT, sources=(Source(local("child")),) * udp_endpoint.MAX_SOURCES),
+            "ended": udp_endpoint.Ended,
+        },
+        Surroundings(addresses=(ME,)),
+        udp_endpoint.Ended,
+    ),
+    table(
+        udp_source.MACHINE,
+        {
+            "heard": lambda: SourceState(SOURCE, Reassembly(), LATER.monotonic),
+            "silent": lambda: SourceState(SOURCE, Reassembly(), LATER.monotonic - udp_source.SOURCE_IDLE_S),
+            "ended": udp_source.Ended,
+        },
+        Surroundings(addresses=(ME,), timers=("idle",)),
+        udp_source.Ended,
     ),
     table(
         relay.MACHINE,
@@ -117,7 +160,19 @@ TABLES = [
     table(application.MACHINE, {"ready": NoneType}, Surroundings(addresses=(ME,))),
 ]
 MODULES = {
-    module.MACHINE.name: module for module in (connector, typed_hop, node_link, link_listener, relay, remote, service)
+    module.MACHINE.name: module
+    for module in (
+        connector,
+        datagram_connector,
+        typed_hop,
+        udp_endpoint,
+        udp_source,
+        node_link,
+        link_listener,
+        relay,
+        remote,
+        service,
+    )
 }
 CASES = [(one, name) for one in TABLES for name in one.builders]
 EVENTS_OF = {one.machine.name: list(one.events()) for one in TABLES}

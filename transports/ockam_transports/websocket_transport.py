@@ -164,3 +164,6 @@ class _StreamHost:
 
     def datagrams_received(self, link: LinkId, source: str, datagrams: tuple[bytes | memoryview, ...]) -> None:
         """A stream has no datagrams."""
+
+    def datagrams_lost(self, link: LinkId, target: str, count: int, reason: str) -> None:
+        """A stream has none to lose."""

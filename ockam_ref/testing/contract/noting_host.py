@@ -71,6 +71,10 @@ class NotingHost:
         self._note("bytes", link)
         self.on_bytes(link)
 
+    def datagrams_lost(self, link: LinkId, target: str, count: int, reason: str) -> None:
+        """Note it."""
+        self._note("lost", link, f"{count} to {target}: {reason}")
+
     def mtu_changed(self, link: LinkId, mtu: int) -> None:
         """Note it."""
         self._note("mtu", link, str(mtu))
