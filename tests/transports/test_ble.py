@@ -145,7 +145,9 @@ def test_a_change_of_the_mtu_is_told(run_once: Run) -> None:
     async def main() -> None:
         async with pair(mtu=23) as both:
             near, far = await both.connect()
-            await Peer(next(iter(both.listener._device.connections.values()))).request_mtu(100)  # peripherals may ask too
+            await Peer(next(iter(both.listener._device.connections.values()))).request_mtu(
+                100
+            )  # peripherals may ask too
             assert await both.near.told("mtu", near.id) == "97" if near.mtu != 20 else True
             both.send(near, b"x")
             both.send(far, b"x")
@@ -489,7 +491,9 @@ def test_closing_towards_a_dead_side_is_bounded(run_once: Run, monkeypatch: pyte
             both.radio.pace = 60.0
             both.send(far, *[b"x"] * 100)
             far.close()
-            await both.far.until(lambda: {"gone", "closed"} & {what for what, link, _ in both.far.events if link == far.id})
+            await both.far.until(
+                lambda: {"gone", "closed"} & {what for what, link, _ in both.far.events if link == far.id}
+            )
 
     run_once(main())
 
@@ -625,7 +629,9 @@ def test_addresses_that_cannot_be_listened_at(run_once: Run, address: str, says:
 
 
 @pytest.mark.spec("BLE-56")
-@pytest.mark.parametrize("moniker", ["nonsense:0", "nonsense", "tcp-client:127.0.0.1:1", "serial:/dev/not-there", "usb:99"])
+@pytest.mark.parametrize(
+    "moniker", ["nonsense:0", "nonsense", "tcp-client:127.0.0.1:1", "serial:/dev/not-there", "usb:99"]
+)
 def test_controllers_that_are_not_there(run_once: Run, moniker: str) -> None:
     async def main() -> None:
         with pytest.raises(OckamError, match="cannot listen on ble .*: the Bluetooth controller") as caught:

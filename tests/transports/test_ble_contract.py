@@ -56,7 +56,9 @@ class BleRig(Rig):
         device = await self.radio.device("E1:E1:E1:E1:E1:E1")
         name = target.encode()
         found = asyncio.get_running_loop().create_future()
-        device.on("advertisement", lambda seen: name in bytes(seen.data) and not found.done() and found.set_result(seen))
+        device.on(
+            "advertisement", lambda seen: name in bytes(seen.data) and not found.done() and found.set_result(seen)
+        )
         await device.start_scanning(active=True)
         address = (await found).address
         await device.stop_scanning()

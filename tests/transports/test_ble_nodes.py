@@ -143,7 +143,9 @@ def test_return_routes_of_2022(run: Run) -> None:
             reply = await near.send_and_receive([connection, "service"], b"ping")
             assert str(seen[0].return_route[0]) == "4#ble_client_addr"
             assert str(reply.return_route[0]) == f"4#{NAME}"
-            again = await near.send_and_receive([f"4#{NAME}", "service"], b"\x00" * 900)  # the hop of 2022 leads there too
+            again = await near.send_and_receive(
+                [f"4#{NAME}", "service"], b"\x00" * 900
+            )  # the hop of 2022 leads there too
             assert again.payload == b"pong"
             await near.send([connection, "service"], bytes(1024))
             assert near.drops[-1].rule == "too-long"

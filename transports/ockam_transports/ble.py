@@ -49,7 +49,9 @@ COMPAT_PIECE_BYTES: Final = 18
 PEER_OF_A_BOARD: Final = "ble_client_addr"
 """The name by which a peripheral of 2022 knows its central (facts 02 section 8.3); a central uses the peripheral's."""
 
-_DEVICE_ADDRESS: Final = re.compile(r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}|[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}", re.IGNORECASE)
+_DEVICE_ADDRESS: Final = re.compile(
+    r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}|[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}", re.IGNORECASE
+)
 _LENGTH_BYTES: Final = 8
 
 
