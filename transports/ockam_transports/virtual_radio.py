@@ -252,7 +252,8 @@ def bleak_on(radio: Radio, *, mtu: int = 517) -> tuple[type[BaseBleakScanner], t
             if self._connection is None:
                 raise BleakError("Not connected")
             # the virtual link would carry it, and a long request as several: a real one does not, and it hides faults
-            assert len(data) <= characteristic.max_write_without_response_size, "value too long for the MTU"
+            if len(data) > characteristic.max_write_without_response_size:
+                raise BleakError("value too long for the MTU")
             await self._ask(characteristic.obj.write_value(bytes(data), with_response=response))
             if self._connection is not None and not response:
                 await drain(self._connection)
