@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ockam_ref.channels import initiator, listener, responder
-from ockam_ref.links import tcp_link, tcp_listener
+from ockam_ref.links import connector, link_listener, node_link, typed_hop, udp_endpoint, udp_source
 from ockam_ref.machine import AnyMachine
 from ockam_ref.portals import inlet, outlet
 from ockam_ref.relays import relay, remote, service
@@ -12,6 +12,7 @@ from ockam_ref.workers import application, echo, hop, uppercase
 
 MACHINES: Final[Mapping[type[Any], AnyMachine]] = {
     application.Application: application.MACHINE,
+    connector.Connector: connector.MACHINE,
     echo.Echo: echo.MACHINE,
     hop.Hop: hop.MACHINE,
     inlet.Inlet: inlet.INLET,
@@ -24,7 +25,10 @@ MACHINES: Final[Mapping[type[Any], AnyMachine]] = {
     remote.RemoteRelay: remote.MACHINE,
     responder.Responder: responder.MACHINE,
     service.RelayService: service.MACHINE,
-    tcp_link.TcpLink: tcp_link.MACHINE,
-    tcp_listener.TcpListener: tcp_listener.MACHINE,
+    node_link.NodeLink: node_link.MACHINE,
+    link_listener.LinkListener: link_listener.MACHINE,
+    typed_hop.TypedHop: typed_hop.MACHINE,
+    udp_endpoint.UdpEndpoint: udp_endpoint.MACHINE,
+    udp_source.UdpSource: udp_source.MACHINE,
     uppercase.Uppercase: uppercase.MACHINE,
 }

@@ -60,7 +60,7 @@ class LivingHandle(Handle):
         return await asyncio.shield(self._life.ended)
 
 
-class TcpListener(Handle):
+class NodeListener(Handle):
     """A listening socket for other nodes.  ``address`` is ``host:port`` with the real port."""
 
     def __init__(self, driver: Driver, worker: Address, listener: Listener, flow_control_id: FlowControlId) -> None:
@@ -75,13 +75,26 @@ class TcpListener(Handle):
         await super().close()
 
 
-class TcpConnection(LivingHandle, HasHop):
+class NodeConnection(LivingHandle, HasHop):
     """A connection to another node, a hop of routes."""
 
     def __init__(self, driver: Driver, sender: Address, life: Life, flow_control_id: FlowControlId) -> None:
         super().__init__(driver, sender, life)
         self.hop = sender
         self.sender_address: Final = sender
+        self.flow_control_id: Final = flow_control_id
+
+
+class UdpBind(Handle, HasHop):
+    """A bound UDP socket: the hop in front of ``(UDP, "host:port")``, or of the peer's workers if it has a fixed peer.
+
+    ``address`` is ``host:port`` with the real port; what comes in may reach consumers of ``flow_control_id``.
+    """
+
+    def __init__(self, driver: Driver, worker: Address, address: str, flow_control_id: FlowControlId) -> None:
+        super().__init__(driver, worker)
+        self.hop = worker
+        self.address: Final = address
         self.flow_control_id: Final = flow_control_id
 
 

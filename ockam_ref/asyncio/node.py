@@ -10,13 +10,14 @@ from typing import Final, Self, TypeVar
 from ockam_ref.asyncio.driver import Driver, Tap, now
 from ockam_ref.asyncio.handles import (
     Inlet,
+    NodeConnection,
+    NodeListener,
     Outlet,
     Relay,
     SecureChannel,
     SecureChannelListener,
     Service,
-    TcpConnection,
-    TcpListener,
+    UdpBind,
     WorkerHandle,
 )
 from ockam_ref.asyncio.hops import Flow, Hop, RouteLike, to_address, to_flow_controls, to_route
@@ -27,18 +28,21 @@ from ockam_ref.channels import listener as channel_listener
 from ockam_ref.channels.trust import TRUST_EVERYONE, TrustIdentifier, TrustPolicy
 from ockam_ref.effects import Deliver
 from ockam_ref.errors import ErrorCode, OckamError
+from ockam_ref.events import HopWanted
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.local import LocalIdentity, create_local_identity
-from ockam_ref.links import tcp_link, tcp_listener
+from ockam_ref.links import connector, link_listener, node_link, typed_hop
+from ockam_ref.links.forms import find_form
+from ockam_ref.links.udp_endpoint import UdpEndpoint
 from ockam_ref.machine import FlowControlId, Mailbox
-from ockam_ref.observations import ChannelOpened, MessageDropped, Observation, RelayReady
+from ockam_ref.observations import ChannelOpened, HopReached, MessageDropped, Observation, RelayReady
 from ockam_ref.portals import inlet as portal_inlet
 from ockam_ref.portals import outlet as portal_outlet
 from ockam_ref.portals.inlet import PONG_TIMEOUT_S
 from ockam_ref.relays import remote
 from ockam_ref.relays import service as relay_service
 from ockam_ref.routing.access_control import ALLOW_ALL, AccessControl, AllowOnward
-from ockam_ref.wire.address import Address, local
+from ockam_ref.wire.address import Address, any_of_type, local
 from ockam_ref.wire.body import Body, encode_body
 from ockam_ref.wire.local_message import LocalMessage
 from ockam_ref.wire.route import Route, format_route
@@ -46,9 +50,11 @@ from ockam_ref.workers.application import Application
 from ockam_ref.workers.echo import Echo
 from ockam_ref.workers.hop import Hop as HopWorker
 from ockam_ref.workers.uppercase import Uppercase
+from ockam_transports import udp
+from ockam_transports.base import TransportPlugin
 from ockam_transports.connecting import CONNECT_TIMEOUT_S
 
-Begun = TypeVar("Begun", ChannelOpened, RelayReady)
+Begun = TypeVar("Begun", ChannelOpened, RelayReady, HopReached)
 
 REPLY_TIMEOUT_S: Final = 30.0
 """How long ``send_and_receive`` waits unless told otherwise; the peer's own default."""
@@ -63,15 +69,18 @@ ROOT: Final = local("app")
 class Node:
     """A node.  ``async with Node.create() as node`` starts it and, at the end, stops everything within a second."""
 
-    def __init__(self, *, tap: Tap | None = None) -> None:
-        self._driver = Driver(tap)
+    def __init__(self, *, tap: Tap | None = None, transports: Iterable[TransportPlugin] = ()) -> None:
+        self._driver = Driver(tap, transports)
         self._workers: set[WorkerTask] = set()
         self._driver.start(Application((Mailbox(ROOT),)))
 
     @classmethod
-    def create(cls, *, tap: Tap | None = None) -> Self:
-        """Return a node that runs on the current event loop; ``tap`` is shown every read of every link."""
-        return cls(tap=tap)
+    def create(cls, *, tap: Tap | None = None, transports: Iterable[TransportPlugin] = ()) -> Self:
+        """Return a node that runs on the current event loop; ``tap`` is shown every read of every link.
+
+        Of ``transports`` this node has its own; each stands in for an installed one of its name.
+        """
+        return cls(tap=tap, transports=transports)
 
     async def __aenter__(self) -> Self:
         return self
@@ -102,8 +111,9 @@ class Node:
 
         Raises:
             MisuseError: the first hop does not exist.
+            OckamError: the first hop is one of another transport, and cannot be reached.
         """
-        await self._driver.send(ROOT, LocalMessage(to_route(route), (ROOT,), encode_body(body)))
+        await self._driver.send(ROOT, LocalMessage(await self._reach(to_route(route)), (ROOT,), encode_body(body)))
 
     async def send_and_receive(
         self,
@@ -116,9 +126,10 @@ class Node:
 
         Raises:
             MisuseError: the first hop does not exist.
-            OckamError: ``TIMEOUT``, no reply came within ``timeout`` seconds; the message says what to check.
+            OckamError: ``LINK_FAILED``, the first hop cannot be reached; ``TIMEOUT``, no reply came within ``timeout``
+                seconds, and the message says what to check.
         """
-        onward = to_route(route)
+        onward = await self._reach(to_route(route))
         driver = self._driver
         child = fresh_address()
         reply = _Reply(driver)
@@ -165,18 +176,45 @@ class Node:
         for flow_control_id in to_flow_controls((flow,)):
             self._driver.core.flow_controls.add_consumer(to_address(consumer), flow_control_id)
 
-    # ---- TCP
+    # ---- links to other nodes
 
-    async def tcp_listen(self, address: str) -> TcpListener:
-        """Listen for other nodes at ``host:port``.
+    async def listen(self, transport: str, address: str) -> NodeListener:
+        """Listen for other nodes, at an address in the form of that transport (``ockam-ref transports`` lists them).
 
         Raises:
             MisuseError: the address cannot be read.
-            OckamError: the port is taken, or not ours to take.
+            OckamError: nobody can listen there, or the transport is not installed.
         """
         flow = fresh_flow_control_id()
-        worker, listener = await self._driver.listen(tcp_listener.TcpListener(flow), address)
-        return TcpListener(self._driver, worker, listener, flow)
+        config = link_listener.LinkListener(flow, find_form(self._driver.plugin(transport).form))
+        worker, listener = await self._driver.listen(config, address, transport)
+        return NodeListener(self._driver, worker, listener, flow)
+
+    async def connect(
+        self,
+        transport: str,
+        address: str,
+        *,
+        timeout: float = CONNECT_TIMEOUT_S,  # noqa: ASYNC109
+        consumer_of: Iterable[Flow] = (),
+    ) -> NodeConnection:
+        """Connect to another node, at an address in the form of that transport.
+
+        Raises:
+            OckamError: nobody answers there, or not within ``timeout`` seconds, or the transport is not installed.
+        """
+        form = find_form(self._driver.plugin(transport).form)
+        link = await self._driver.open(address, timeout, transport)
+        flow = fresh_flow_control_id()
+        config = node_link.NodeLink(
+            link.id, form, flow_control_id=flow, consumer_of=to_flow_controls(consumer_of), mtu=link.mtu
+        )
+        sender, life = self._driver.start_followed(config)
+        return NodeConnection(self._driver, sender, life, flow)
+
+    async def tcp_listen(self, address: str) -> NodeListener:
+        """Listen for other nodes at ``host:port``; see ``listen``."""
+        return await self.listen("tcp", address)
 
     async def tcp_connect(
         self,
@@ -184,17 +222,40 @@ class Node:
         *,
         timeout: float = CONNECT_TIMEOUT_S,  # noqa: ASYNC109
         consumer_of: Iterable[Flow] = (),
-    ) -> TcpConnection:
-        """Connect to another node at ``host:port``.
+    ) -> NodeConnection:
+        """Connect to another node at ``host:port``; see ``connect``."""
+        return await self.connect("tcp", address, timeout=timeout, consumer_of=consumer_of)
+
+    def allow_onward(self, transport: str, flow: Flow, *addresses: str) -> None:
+        """Let messages that come through a listener, connection or channel go on over that transport.
+
+        A typed hop in their route, as ``(TCP, "host:port")``, is then connected to: one of ``addresses``, or any if
+        none is given.  Without this, only the messages of this node itself have typed hops resolved.
 
         Raises:
-            OckamError: nobody answers there, or not within ``timeout`` seconds.
+            OckamError: the transport is not installed.
         """
-        link = await self._driver.open(address, timeout)
+        plugin = self._driver.plugin(transport)
+        self._start_connector(plugin)
+        for address in addresses or ("",):
+            self.add_consumer(Address(plugin.transport_type, address.encode()), flow)
+
+    async def udp_bind(
+        self, address: str = "127.0.0.1:0", *, peer: str | None = None, consumer_of: Iterable[Flow] = ()
+    ) -> UdpBind:
+        """Bind a UDP socket at ``host:port``; routes lead through it to any ``(UDP, "host:port")``.
+
+        With a ``peer`` they lead to that one, and datagrams of others are dropped.
+
+        Raises:
+            MisuseError: an address cannot be read.
+            OckamError: the port is taken, or the peer's name has no address.
+        """
+        only = None if peer is None else await udp.resolve(peer, beside=address)
         flow = fresh_flow_control_id()
-        config = tcp_link.TcpLink(link, flow_control_id=flow, consumer_of=to_flow_controls(consumer_of))
-        sender, life = self._driver.start_followed(config)
-        return TcpConnection(self._driver, sender, life, flow)
+        flows = to_flow_controls(consumer_of)
+        worker, endpoint = await self._driver.bind(lambda link: UdpEndpoint(link, only, flow, flows), address)
+        return UdpBind(self._driver, worker, endpoint.address, flow)
 
     # ---- identities and channels
 
@@ -233,7 +294,7 @@ class Node:
             MisuseError: the first hop does not exist.
             OckamError: ``TIMEOUT`` or ``REFUSED``, with the reason.
         """
-        onward = to_route(route)
+        onward = await self._reach(to_route(route))
         self._check_first_hop(onward)
         flow = fresh_flow_control_id()
         deadline = monotonic() + timeout
@@ -293,12 +354,14 @@ class Node:
     ) -> Inlet:
         """Open a local port whose clients reach the target of the outlet at the end of the route.
 
-        Without a route, or paused, clients are closed at once until ``change_route`` or ``resume``.
+        Without a route, or paused, clients are closed at once until ``change_route`` or ``resume``.  A first hop of
+        another transport is reached now, and again by later clients if it is lost.
 
         Raises:
             OckamError: nobody can listen there.
         """
         onward = to_route(route)
+        await self._reach(onward)
         peer = self._driver.core.peer_of(onward)
         config = portal_inlet.Inlet(onward, peer, pong_timeout, skip_handshake, paused)
         return Inlet(self._driver, *await self._driver.listen(config, listen))
@@ -354,7 +417,7 @@ class Node:
             MisuseError: the first hop does not exist.
             OckamError: ``TIMEOUT`` or ``REFUSED``, with the reason.
         """
-        way = to_route(hub)
+        way = await self._reach(to_route(hub))
         self._check_first_hop(way)
         if service is None:
             service = "forwarding_service" if name is None else "static_forwarding_service"
@@ -368,6 +431,35 @@ class Node:
 
     def _service(self, config: object) -> Service:
         return Service(self._driver, self._driver.start(config))
+
+    async def _reach(self, route: Route) -> Route:
+        """Connect to a first hop of another transport, unless a worker has it; return the route by that connection.
+
+        Raises:
+            OckamError: it cannot be reached, or its transport is not installed.
+        """
+        if not route or route[0].is_local:
+            return route
+        typed, core = route[0], self._driver.core
+        if typed in core and not isinstance(core.state_of(typed), typed_hop.Opening):
+            return route
+        plugin = self._driver.plugin_of_type(typed.transport_type)
+        if plugin is None:
+            message = f"the route begins with {typed}, and no transport with that number is installed"
+            raise OckamError(ErrorCode.LINK_FAILED, message)
+        self._start_connector(plugin)
+        life = self._driver.watching.follow(typed)
+        self._driver.tell(any_of_type(typed.transport_type), HopWanted(typed, now()))
+        await asyncio.wait((life.begun, life.ended), return_when=asyncio.FIRST_COMPLETED)
+        self._driver.watching.forget(typed)
+        if not life.begun.done():
+            raise OckamError(ErrorCode.LINK_FAILED, f"no way to {typed}: {life.ended.result()}")
+        return route
+
+    def _start_connector(self, plugin: TransportPlugin) -> None:
+        if any_of_type(plugin.transport_type) not in self._driver.core:
+            form = find_form(plugin.form)
+            self._driver.start(connector.Connector(plugin.name, plugin.transport_type, form))
 
     def _check_first_hop(self, route: Route) -> None:
         if not route or route[0] not in self._driver.core:

@@ -9,6 +9,8 @@ from ockam_ref.observations import (
     ChannelClosed,
     ChannelOpened,
     HandshakeFailed,
+    HopReached,
+    HopUnreachable,
     LinkLost,
     MessageDropped,
     Observation,
@@ -62,15 +64,15 @@ class Life:
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
-        self.begun: asyncio.Future[ChannelOpened | RelayReady] = loop.create_future()
+        self.begun: asyncio.Future[ChannelOpened | RelayReady | HopReached] = loop.create_future()
         self.ended: asyncio.Future[str] = loop.create_future()
 
     def take(self, observation: Observation) -> None:
         """Note what the worker reports."""
         match observation:
-            case ChannelOpened() | RelayReady() if not self.begun.done():
+            case ChannelOpened() | RelayReady() | HopReached() if not self.begun.done():
                 self.begun.set_result(observation)
-            case LinkLost() | HandshakeFailed() | ChannelClosed() | RelayFailed():
+            case LinkLost() | HandshakeFailed() | HopUnreachable() | ChannelClosed() | RelayFailed():
                 self.end(observation.reason)
             case _:
                 return
@@ -95,9 +97,8 @@ class Watching:
         return reader
 
     def follow(self, worker: Address) -> Life:
-        """Return the life of a worker that has just been started."""
-        life = self._lives[worker] = Life()
-        return life
+        """Return the life of a worker that has just been started; all who follow the same worker share it."""
+        return self._lives.setdefault(worker, Life())
 
     def report(self, observation: Observation) -> None:
         """Pass one observation on."""
@@ -110,6 +111,10 @@ class Watching:
             life.take(observation)
             if life.ended.done():
                 del self._lives[observation.worker]
+
+    def forget(self, worker: Address) -> None:
+        """Nobody follows the worker any more."""
+        self._lives.pop(worker, None)
 
     def end(self, worker: Address, reason: str) -> None:
         """Note the end of a worker that says nothing itself."""

@@ -10,7 +10,7 @@ documentation import this module: it is ten times slower than the codecs, and lo
 import io
 from typing import Any
 
-from construct import Byte, Int16ul, Int32ub, LazyBound, StreamError, ValidationError
+from construct import Byte, ConstructError, Int16ul, Int32ub, LazyBound, StreamError, ValidationError
 
 from ockam_ref.wire.address import Address
 from ockam_ref.wire.api import ApiError, Method, RequestHeader, ResponseHeader, Status
@@ -44,6 +44,7 @@ from ockam_ref.wire.schema_cbor import (
     Uint,
 )
 from ockam_ref.wire.transport_message import TransportMessage
+from ockam_ref.wire.udp_datagram import AnySlice, LegacySlice, Slice
 
 __all__ = [
     "ADDRESS",
@@ -51,6 +52,7 @@ __all__ = [
     "BARE_ADDRESS",
     "BARE_DATA",
     "BARE_ROUTE",
+    "BARE_TRANSPORT_MESSAGE",
     "BARE_UINT",
     "CHANNEL_MESSAGE",
     "FRAME",
@@ -59,6 +61,7 @@ __all__ = [
     "RESPONSE_HEADER",
     "ROUTE",
     "TRANSPORT_MESSAGE",
+    "UDP_DATAGRAM",
     "strict_parse",
 ]
 
@@ -66,6 +69,7 @@ MAX_HOPS = 255
 MAX_FRAME = 16 * 1024 * 1024
 
 U8 = Uint(0xFF)
+U16 = Uint(0xFFFF)
 U32 = Uint(0xFFFF_FFFF)
 
 # addresses and routes
@@ -106,6 +110,84 @@ class _Frame(Part):
 
 
 FRAME = _Frame()
+
+# the message of Unix sockets, WebSocket and Bluetooth
+
+
+class _BareVersion(Part):
+    """Version 1 or 2, which say the same; 1 when written."""
+
+    def read(self, stream: io.BytesIO) -> int:
+        version = Byte.parse_stream(stream)
+        if version not in (1, 2):
+            raise ValidationError(f"version {version} is unknown")
+        return version
+
+    def write(self, value: Any) -> bytes:
+        del value
+        return b"\x01"
+
+
+class _BareContext(Part):
+    """``01`` and a text, then anything; none where that is not there or is no text, and ``{}`` when none is written."""
+
+    def read(self, stream: io.BytesIO) -> str | None:
+        rest = io.BytesIO(stream.read())
+        try:
+            return BARE_DATA.parse_stream(rest).decode() if rest.read(1) == b"\x01" else None
+        except (StreamError, ValidationError, UnicodeDecodeError):
+            return None
+
+    def write(self, value: str | None) -> bytes:
+        return b"\x01" + BARE_DATA.build(("{}" if value is None else value).encode())
+
+
+class _BareTransportMessage(Part):
+    """A version and a message."""
+
+    version = _BareVersion()
+    message = As(
+        TransportMessage,
+        BareStruct(
+            "onward_route" / BARE_ROUTE,
+            "return_route" / BARE_ROUTE,
+            "payload" / BARE_DATA,
+            "tracing_context" / _BareContext(),
+        ),
+    )
+
+    def read(self, stream: io.BytesIO) -> TransportMessage:
+        self.version.parse_stream(stream)
+        message: TransportMessage = self.message.parse_stream(stream)
+        return message
+
+    def write(self, value: TransportMessage) -> bytes:
+        return self.version.build(None) + self.message.build(value)
+
+
+BARE_TRANSPORT_MESSAGE = _BareTransportMessage()
+# datagrams of the UDP transport
+
+
+class _UdpDatagram(Part):
+    """Since 0.145 slice number and number of slices; before it, a byte offset and whether the slice is the last."""
+
+    numbered = ArrayStruct("version" / U8, "number" / U16, "offset" / U16, "total" / U16, "data" / BYTE_STRING)
+    legacy = ArrayStruct("version" / U8, "number" / U16, "offset" / U32, "is_last" / BOOL, "data" / BYTE_STRING)
+
+    def read(self, stream: io.BytesIO) -> AnySlice:
+        start = stream.tell()
+        try:
+            return Slice(**self.numbered.parse_stream(stream))
+        except ConstructError:
+            stream.seek(start)
+            return LegacySlice(**self.legacy.parse_stream(stream))
+
+    def write(self, value: AnySlice) -> bytes:
+        return self.numbered.build(value) if isinstance(value, Slice) else self.legacy.build(value)
+
+
+UDP_DATAGRAM = ThenIgnored(_UdpDatagram())
 
 # portals
 

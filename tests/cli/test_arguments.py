@@ -103,7 +103,7 @@ def test_a_port_that_is_taken(taken_port: str, command_line: CommandLine) -> Non
         done = run(*words)
         assert done.code == 1
         assert done.errors == (
-            f"ockam-ref: cannot listen on {taken_port}: the port is taken: choose another one, or stop the program "
+            f"ockam-ref: cannot listen on {taken_port} over TCP: the port is taken: choose another one, or stop the program "
             "that has it\n"
         )
 
@@ -125,7 +125,7 @@ def test_a_node_that_is_not_there(words: list[str], advice: str, closed_port: st
     done = run(*(word.format(closed_port) for word in words))
     assert done.code == 1
     why = "nothing listens there (connection refused)"
-    assert done.errors == f"ockam-ref: cannot connect to {closed_port}: {why}. {advice.format(closed_port)}\n"
+    assert done.errors == f"ockam-ref: cannot connect to {closed_port} over TCP: {why}. {advice.format(closed_port)}\n"
     assert done.seconds < 5.0
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ockam_ref.errors import ErrorCode, MisuseError, OckamError
-from ockam_transports import connecting, tcp
+from ockam_transports import connecting, stream_listener
 from tests.transports.conftest import Client, Run, Scene
 
 # ---- opening
@@ -24,7 +24,7 @@ def test_a_closed_port_refuses(run: Run, host: Any) -> None:
             with host.calling():
                 scene.transport.open(number, f"127.0.0.1:{port}")
             reason = await host.told("failed", number)
-            assert reason == f"cannot connect to 127.0.0.1:{port}: nothing listens there (connection refused)"
+            assert reason == f"cannot connect to 127.0.0.1:{port} over TCP: nothing listens there (connection refused)"
 
     run(main())
 
@@ -86,7 +86,7 @@ def test_a_name_without_a_usable_address_fails(run: Run, host: Any, addresses: l
             number = host.new_link()
             with host.calling():
                 scene.transport.open(number, "no-address.test:1")
-            assert await host.told("failed", number) == f"cannot connect to no-address.test:1: {reason}"
+            assert await host.told("failed", number) == f"cannot connect to no-address.test:1 over TCP: {reason}"
 
     run(main())
 
@@ -155,7 +155,7 @@ def test_connecting_has_a_deadline(run: Run, host: Any, monkeypatch: pytest.Monk
             with _full_listener() as (port, _):
                 number = host.new_link()
                 scene.transport.open(number, f"127.0.0.1:{port}")
-                assert await host.told("failed", number) == f"no answer from 127.0.0.1:{port} within 0.05 s"
+                assert await host.told("failed", number) == f"no answer from 127.0.0.1:{port} over TCP within 0.05 s"
 
     run(main())
 
@@ -251,7 +251,7 @@ def test_a_closed_listener_takes_nobody_and_leaves_its_links(run: Run, host: Any
 
 @pytest.mark.spec("HOST-9")
 def test_clients_beyond_the_limit_are_closed_at_once(run: Run, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp, "MAX_ACCEPTED_LINKS", 2)
+    monkeypatch.setattr(stream_listener, "MAX_ACCEPTED_LINKS", 2)
 
     async def main() -> None:
         async with Scene(host) as scene:
@@ -270,7 +270,7 @@ def test_clients_beyond_the_limit_are_closed_at_once(run: Run, host: Any, monkey
 
 @pytest.mark.spec("HOST-9")
 def test_running_out_of_descriptors_pauses_accepting(run: Run, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp, "ACCEPT_PAUSE_S", 0.02)
+    monkeypatch.setattr(stream_listener, "ACCEPT_PAUSE_S", 0.02)
 
     class Exhausted:
         """A listening socket in a process without free descriptors."""

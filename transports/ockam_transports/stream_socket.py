@@ -78,6 +78,8 @@ class StreamSocketLink:
         "id",
     )
 
+    mtu: Final = None
+
     def __init__(
         self,
         link: LinkId,
@@ -116,6 +118,11 @@ class StreamSocketLink:
         """Take the connected, non-blocking socket."""
         self._sock = sock
         self._fd = sock.fileno()
+
+    def fail(self, reason: str) -> None:
+        """There is no socket to be had; what the host asks of the link from now on does nothing."""
+        self._free()
+        self._host.link_failed(self.id, reason)
 
     def watch(self) -> None:
         """Look out for a hang-up from now on, unless the host has begun to read."""
