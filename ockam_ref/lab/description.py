@@ -6,7 +6,7 @@ name in brackets, ``[laptop] tcp > [hub] udp > [server]``, is that of the node w
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from ockam_ref.errors import ErrorCode, MisuseError
@@ -62,7 +62,11 @@ class RouteDescription:
     """Hops in order, and the names of the nodes: one more than hops."""
 
     hops: tuple[Hop, ...]
-    nodes: tuple[str, ...] = field(default=())
+    nodes: tuple[str, ...]
+
+    def ends_of(self, hop: int) -> tuple[str, str]:
+        """Return the names of the nodes at the ends of a hop, counted from 0."""
+        return self.nodes[hop], self.nodes[hop + 1]
 
     def __str__(self) -> str:
         return " > ".join(map(str, self.hops))

@@ -27,7 +27,7 @@ class Counters:
     """What went through one end of a hop; ``marks`` counts how often the mark of the experiment could be read there.
 
     ``packets`` are writes and reads; they are packets where the transport has any.  ``lost`` is how many of them an
-    impairment has taken.
+    impairment has taken, ``largest`` the size of the largest that was sent.
     """
 
     bytes_out: int = 0
@@ -36,6 +36,7 @@ class Counters:
     packets_in: int = 0
     lost: int = 0
     marks: int = 0
+    largest: int = 0
 
 
 class Meter:
@@ -76,6 +77,7 @@ class Meter:
         counters = self._counters[link]
         counters.bytes_out += size
         counters.packets_out += 1
+        counters.largest = max(counters.largest, size)
 
     def received(self, link: LinkId, data: bytes | memoryview) -> None:
         """Count one packet or read, and look for the mark in it."""

@@ -5,23 +5,25 @@ Whatever is asked of a node and whatever it answers is plain data, so that it ma
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol, Self, TypeAlias
 
 from ockam_ref.asyncio import Node
 from ockam_ref.asyncio.hops import Flow
 from ockam_ref.channels.trust import TrustIdentifier
 from ockam_ref.errors import ErrorCode, OckamError
 from ockam_ref.identities.identifier import parse_identifier
-from ockam_ref.lab.description import Hop
+from ockam_ref.lab.description import IMPAIRED, Hop
+from ockam_ref.lab.lossy import Path, Weather, impairment_of
 from ockam_ref.lab.metering import Counters, Meter
 from ockam_ref.lab.web import WebServer, fetch, marked
+from ockam_ref.portals.connection import PORTABLE_PAYLOAD_BYTES
 from ockam_ref.wire.address import local
+from ockam_transports.base import TransportPlugin
 from ockam_transports.plugins import find_plugin
 
 HOP: Final = "hop"
@@ -35,11 +37,12 @@ PROBE_BYTES: Final = 32
 PROBE_TIMEOUT_S: Final = 2.0
 """A probe of one hop whose answer takes longer is lost."""
 
-REPLY_TIMEOUT_S: Final = 20.0
-"""A message whose answer takes longer from end to end is lost."""
-
 OPEN_TIMEOUT_S: Final = 30.0
 """How long the channel may take."""
+
+
+Counts: TypeAlias = dict[str, dict[str, int | None]]
+"""``before`` and ``after`` a node: the fields of ``Counters``, and the largest packet as ``mtu``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +71,10 @@ class LabNode(Protocol):
     async def open(self, route: Sequence[str], expect: str) -> float:
         """Be the first node: make the channel along the route, and an inlet; return how many seconds it took."""
 
-    async def exchange(self, size: int, count: int) -> list[float | None]:
+    async def exchange(self, size: int, count: int, patience_s: float) -> list[float | None]:
         """Send so many messages of that size to the far end and back, one by one; return the seconds of each.
 
-        Where no answer came, it is ``None``.
+        Where no answer came within ``patience_s``, it is ``None``.
         """
 
     async def fetch(self, length: int) -> dict[str, Any]:
@@ -80,20 +83,31 @@ class LabNode(Protocol):
     async def probe(self, count: int) -> list[float | None]:
         """Measure the hop behind this node alone: seconds to the next node and back, ``None`` where nothing came."""
 
-    async def count(self) -> dict[str, dict[str, int | None]]:
+    async def count(self) -> Counts:
         """Return what was counted ``before`` and ``after`` this node so far, with the largest packet as ``mtu``."""
 
     async def close(self) -> None:
         """End the node."""
 
 
+class _Side:
+    """What is measured, and done, at one side of a node."""
+
+    def __init__(self, hop: Hop | None) -> None:
+        self.hop = hop
+        self.counters = Counters()
+        self.path = Path() if hop is None else Path(impairment_of(hop))
+
+
 class LocalNode:
     """A node in this process."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, plugins: Iterable[TransportPlugin] = ()) -> None:
         self._setup = setup
+        self._plugins = {plugin.name: plugin for plugin in plugins}
         self._meter = Meter(setup.mark)
-        self._before, self._after = Counters(), Counters()
+        self._weather = Weather()
+        self._before, self._after = _Side(setup.before), _Side(setup.after)
         self._stack = AsyncExitStack()
         self._connection: Any = None
         self._flow: Any = None
@@ -102,7 +116,7 @@ class LocalNode:
 
     async def __aenter__(self) -> Self:
         names = {hop.transport for hop in (self._setup.before, self._setup.after) if hop is not None}
-        plugins = [self._meter.wrap(find_plugin(name)) for name in sorted(names)]
+        plugins = [self._wrap(self._plugins.get(name) or find_plugin(name)) for name in sorted(names)]
         self._node = await self._stack.enter_async_context(Node.create(transports=plugins))
         await self._node.start_hop(HOP)
         await self._node.start_echo(ECHO)
@@ -117,6 +131,12 @@ class LocalNode:
         """End the node."""
         await self._stack.aclose()
 
+    def _wrap(self, plugin: TransportPlugin) -> TransportPlugin:
+        return self._meter.wrap(self._weather.wrap(plugin) if plugin.name in IMPAIRED else plugin)
+
+    def _measure(self, side: "_Side") -> None:
+        self._meter.current, self._weather.current = side.counters, side.path
+
     # ---- the hops
 
     async def listen(self) -> str:
@@ -124,21 +144,21 @@ class LocalNode:
         hop = self._setup.before
         if hop is None:
             raise OckamError(ErrorCode.MISUSE, "nobody comes before the first node")
-        self._meter.current = self._before
+        self._measure(self._before)
         if hop.transport == "udp":
             bound = await self._node.udp_bind("127.0.0.1:0")
             self._admit(bound)
             return bound.address
         listener = await self._node.listen(hop.transport, self._free_address(hop.transport))
         self._admit(listener)
-        return listener.address
+        return listener.address.partition("@")[0]  # a peripheral is found by its name
 
     async def connect(self, address: str) -> str:
         """Open the hop behind this node."""
         hop = self._setup.after
         if hop is None:
             raise OckamError(ErrorCode.MISUSE, "nobody comes behind the last node")
-        self._meter.current = self._after
+        self._measure(self._after)
         connection: Any
         if hop.transport == "udp":
             connection = await self._node.udp_bind("127.0.0.1:0", peer=address)
@@ -150,7 +170,7 @@ class LocalNode:
 
     def _admit(self, flow: Flow) -> None:
         """Let what comes in there reach the workers of the experiment; sockets of the portal are no part of the hop."""
-        self._meter.current = Counters()
+        self._measure(_Side(None))
         self._flow = flow
         for worker in (HOP, ECHO):
             self._node.add_consumer(worker, flow)
@@ -158,9 +178,12 @@ class LocalNode:
     def _free_address(self, transport: str) -> str:
         if transport == "memory":
             return "*"
+        if transport == "ble":
+            name = f"route-{os.urandom(2).hex()}"
+            return f"{name}@virtual-{name}"
         if transport == "uds":
             folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="ockam-route-"))
-            return str(Path(folder) / "socket")
+            return f"{folder}/socket"
         return "127.0.0.1:0"
 
     # ---- the ends
@@ -177,7 +200,9 @@ class LocalNode:
             identifier = str(identity.identifier)
             flow = await self._node.create_secure_channel_listener(identity, LISTENER, consumer_of=(self._flow,))
             self._node.add_consumer(ECHO, flow)
-        await self._node.create_outlet(OUTLET, server.address, consumer_of=(flow,))
+        await self._node.create_outlet(
+            OUTLET, server.address, consumer_of=(flow,), max_payload_bytes=PORTABLE_PAYLOAD_BYTES
+        )
         return {"identifier": identifier}
 
     async def open(self, route: Sequence[str], expect: str) -> float:
@@ -194,12 +219,14 @@ class LocalNode:
             )
         seconds = perf_counter() - began
         self._route = hops
-        self._inlet = await self._node.create_inlet("127.0.0.1:0", (*hops, OUTLET), pong_timeout=OPEN_TIMEOUT_S)
+        self._inlet = await self._node.create_inlet(
+            "127.0.0.1:0", (*hops, OUTLET), pong_timeout=OPEN_TIMEOUT_S, max_payload_bytes=PORTABLE_PAYLOAD_BYTES
+        )
         return seconds
 
-    async def exchange(self, size: int, count: int) -> list[float | None]:
+    async def exchange(self, size: int, count: int, patience_s: float) -> list[float | None]:
         """Send messages to the far end and back."""
-        return await self._ask((*self._route, ECHO), marked(self._setup.mark, size), count, REPLY_TIMEOUT_S)
+        return await self._ask((*self._route, ECHO), marked(self._setup.mark, size), count, patience_s)
 
     async def _ask(self, route: tuple[Any, ...], body: bytes, count: int, timeout_s: float) -> list[float | None]:
         took: list[float | None] = []
@@ -228,9 +255,15 @@ class LocalNode:
         body = os.urandom(PROBE_BYTES)  # not the mark: this is no secret
         return await self._ask((self._connection, ECHO), body, count, PROBE_TIMEOUT_S)
 
-    async def count(self) -> dict[str, dict[str, int | None]]:
+    async def count(self) -> Counts:
         """Return what was counted so far."""
         return {
-            side: {**asdict(counters), "mtu": self._meter.mtu(counters)}
-            for side, counters in (("before", self._before), ("after", self._after))
+            name: {**asdict(side.counters), "lost": side.path.lost, "mtu": self._mtu(side)}
+            for name, side in (("before", self._before), ("after", self._after))
         }
+
+    def _mtu(self, side: "_Side") -> int | None:
+        """What a datagram can hold says little, where far smaller ones are sent to survive the way."""
+        if side.hop is not None and side.hop.transport in IMPAIRED:
+            return side.counters.largest
+        return self._meter.mtu(side.counters)

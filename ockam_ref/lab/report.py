@@ -9,7 +9,7 @@ _UNITS: Final = ((1 << 20, "MiB"), (1 << 10, "KiB"))
 
 @dataclass(frozen=True, slots=True)
 class Delays:
-    """Some times in seconds: the middle one, the one that a hundredth exceeds, how many there are, how many are lost."""
+    """Times in seconds: the middle one, the one that a hundredth exceeds; how many there are, and how many lost."""
 
     p50_s: float | None
     p99_s: float | None
@@ -59,12 +59,15 @@ class MessageReport:
 
 @dataclass(frozen=True, slots=True)
 class PortalReport:
-    """What a browser got through the portal: one small answer, and one of ``length`` bytes in so many seconds."""
+    """What a browser got through the portal: one small answer after ``first_s``, then a long one in ``seconds``.
+
+    ``length`` counts the bytes of both.  Where it got nothing, ``status`` says why.
+    """
 
     status: str
-    first_s: float
+    first_s: float | None
     length: int
-    seconds: float
+    seconds: float | None
     intact: bool
 
 
@@ -90,7 +93,7 @@ def delays_of(seconds: Sequence[float | None], *, divided_by: int = 1) -> Delays
     return Delays(known[len(known) // 2], known[min(len(known) - 1, len(known) * 99 // 100)], len(known), lost)
 
 
-def as_json(report: RouteReport) -> dict[str, Any]:
+def report_fields(report: RouteReport) -> dict[str, Any]:
     """Return the report as plain data; sizes are bytes, times seconds, parts fractions of 1."""
     return asdict(report) | {"hops": [asdict(hop) | {"readable": hop.readable} for hop in report.hops]}
 
@@ -180,7 +183,7 @@ def table(report: RouteReport) -> str:
         ),
         right={0, 1, 2, 3, 4},
     )
-    return "\n".join([*lines, "", _portal_line(report.portal), _reading_line(report)])
+    return "\n".join([*lines, "", portal_text(report.portal), reading_text(report)])
 
 
 def _channel_line(report: RouteReport) -> str:
@@ -190,7 +193,10 @@ def _channel_line(report: RouteReport) -> str:
     return f"One secure channel from {ends}; it took {time_text(report.channel_s)}."
 
 
-def _portal_line(portal: PortalReport) -> str:
+def portal_text(portal: PortalReport) -> str:
+    """Return what a browser got."""
+    if portal.seconds is None:
+        return f"HTTP through a portal: {portal.status}."
     rate = size_text(portal.length / portal.seconds) + "/s"
     whole = "unchanged" if portal.intact else "CHANGED ON THE WAY"
     return (
@@ -199,7 +205,8 @@ def _portal_line(portal: PortalReport) -> str:
     )
 
 
-def _reading_line(report: RouteReport) -> str:
+def reading_text(report: RouteReport) -> str:
+    """Return whether anybody on the way could read what was sent."""
     seen, sent = sum(hop.marks for hop in report.hops), report.hops[0].marks_sent
     if not seen:
         return f"Of {sent} marks in what was sent, none could be read on any hop."

@@ -143,10 +143,10 @@ class Port:
         self.source: Any = radio.controller()
         self.source.terminated = asyncio.get_running_loop().create_future()
         self.sink = AsyncPipeSink(self.source)
-        self._give_back = lambda: radio.ports.pop(moniker)
+        self._radio, self._moniker = radio, moniker
 
     async def close(self) -> None:
-        self._give_back()
+        self._radio.ports.pop(self._moniker)
         self.source.link.remove_controller(self.source)
 
 
@@ -255,8 +255,9 @@ def bleak_on(radio: Radio, *, mtu: int = 517) -> tuple[type[BaseBleakScanner], t
             if len(data) > characteristic.max_write_without_response_size:
                 raise BleakError("value too long for the MTU")
             await self._ask(characteristic.obj.write_value(bytes(data), with_response=response))
-            if self._connection is not None and not response:
-                await drain(self._connection)
+            connection: Connection | None = self._connection  # the await may have ended it
+            if connection is not None and not response:
+                await drain(connection)
 
         async def start_notify(self, characteristic: Any, callback: Any, **_: Any) -> None:
             await self._ask(characteristic.obj.subscribe(lambda value: callback(bytearray(value))))
