@@ -11,9 +11,8 @@ from websockets.uri import WebSocketURI
 
 from ockam_ref.errors import ErrorCode, MisuseError, OckamError
 from ockam_ref.machine import LinkId
-from ockam_transports.base import Acceptor, Link, LinkHost
+from ockam_transports.base import Acceptor, Link, LinkHost, Listener
 from ockam_transports.host_port import HostPort, parse_host_port
-from ockam_transports.stream_listener import StreamSocketListener
 from ockam_transports.stream_socket import StreamSocketLink
 from ockam_transports.tcp import TcpTransport
 from ockam_transports.tls_stream import TlsStream
@@ -122,7 +121,7 @@ class WebSocketTransport:
 class WebSocketListener:
     """A listening socket whose clients are links once they speak WebSocket."""
 
-    def __init__(self, address: str, sockets: StreamSocketListener, knocking: set[WebSocketLink]) -> None:
+    def __init__(self, address: str, sockets: Listener, knocking: set[WebSocketLink]) -> None:
         self.address = address
         self._sockets = sockets
         self._knocking = knocking
