@@ -1,4 +1,4 @@
-"""Messages over a Bluetooth LE connection (facts 02 section 8.4): a length alone in its packet, then the message in pieces.
+"""Messages over a Bluetooth LE connection (facts 02 section 8.4): a length alone in its packet, then pieces.
 
 A *packet* is the value of one GATT write or notification.  A length is eight bytes, the most significant first, and a
 packet of exactly eight bytes whose value is no more than the limit is a length wherever it comes; so a lost packet

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import pytest
@@ -11,7 +12,7 @@ from bumble.core import UUID
 from bumble.device import Connection, Device, Peer
 
 from ockam_ref.asyncio import driver
-from ockam_ref.testing.contract import PacketContract, Rig, flowing
+from ockam_ref.testing.contract import PacketContract, Rig, flowing, scene
 from ockam_transports import ble, ble_link
 from ockam_transports.base import LinkHost
 from ockam_transports.ble_link import AGREEMENT, OWN_MODE, TO_CENTRAL, TO_PERIPHERAL
@@ -25,6 +26,7 @@ class BleRig(Rig):
     nonsense = ("", "x" * 27, "\u00e9" * 14, "name@", "@usb:0")
     big_bytes = 100_000
     many_links = False
+    half_close = False
 
     def __init__(self) -> None:
         self.plugin = replace(ble.PLUGIN, create=self.create)
@@ -56,9 +58,12 @@ class BleRig(Rig):
         device = await self.radio.device("E1:E1:E1:E1:E1:E1")
         name = target.encode()
         found = asyncio.get_running_loop().create_future()
-        device.on(
-            "advertisement", lambda seen: name in bytes(seen.data) and not found.done() and found.set_result(seen)
-        )
+
+        def look(seen: Any) -> None:
+            if name in bytes(seen.data) and not found.done():
+                found.set_result(seen)
+
+        device.on("advertisement", look)
         await device.start_scanning(active=True)
         address = (await found).address
         await device.stop_scanning()
@@ -103,6 +108,7 @@ class TestBle(PacketContract):
         monkeypatch.setattr(ble_link, "HOLD_INBOX_BYTES", 16_000)
         monkeypatch.setattr(ble_link, "LOW_WATER_BYTES", LOW_WATER)
         monkeypatch.setattr(flowing, "LOW_WATER_BYTES", LOW_WATER)
+        monkeypatch.setattr(scene, "SETTLING_TURNS", 400)  # a packet takes many turns from one end to the other
         monkeypatch.setattr(driver, "find_plugin", lambda _: rig.plugin)
         with silence():
             yield rig

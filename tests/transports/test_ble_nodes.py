@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 from bumble.transport.tcp_server import open_tcp_server_transport_with_socket
@@ -28,8 +29,7 @@ BIG = 60_000
 async def nodes(*, mtu: int = 517, transport: str = "ble") -> AsyncIterator[tuple[Radio, Node, Node]]:
     """Two nodes on one air: the first has the peripheral, the second the central."""
     async with virtual_radio(mtu=mtu) as (radio, make):
-        installed = find_plugin(transport)
-        plugin = replace(installed, create=partial(make, compat=transport == "ble-compat"))
+        plugin = replace(find_plugin(transport), create=partial(make, compat=transport == "ble-compat"))
         async with Node.create(transports=[plugin]) as peripheral, Node.create(transports=[plugin]) as central:
             yield radio, peripheral, central
 
@@ -160,8 +160,8 @@ def test_one_connection_a_name(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
             await far.listen("ble-compat", f"{NAME}@virtual:0")
             await far.listen("ble-compat", f"{NAME}b@virtual:1")
             await near.connect("ble-compat", f"{NAME}b")
-            monkeypatch.setattr("ockam_ref.asyncio.node._link_alias", lambda *_: taken)
             taken = Address(4, f"{NAME}b".encode())
+            monkeypatch.setattr("ockam_ref.asyncio.node._link_alias", lambda *_: taken)
             with pytest.raises(OckamError) as caught:
                 await near.connect("ble-compat", NAME)
             assert caught.value.code is ErrorCode.ADDRESS_TAKEN
@@ -196,7 +196,7 @@ def test_two_processes_and_a_controller_over_tcp(run: Run) -> None:
         radio = Radio()
         with silence(), socket.create_server(("127.0.0.1", 0)) as sock:
             port = sock.getsockname()[1]
-            far = await open_tcp_server_transport_with_socket(sock)
+            far: Any = await open_tcp_server_transport_with_socket(sock)
             Controller("far", host_source=far.source, host_sink=far.sink, link=radio)
             child = await asyncio.create_subprocess_exec(
                 sys.executable, "-W", "error", "-c", CHILD, f"tcp-client:127.0.0.1:{port}",
@@ -218,7 +218,7 @@ def test_two_processes_and_a_controller_over_tcp(run: Run) -> None:
 
 async def talk(radio: Radio) -> None:
     scanner, client = bleak_on(radio)
-    plugin = replace(ble.PLUGIN, create=partial(ble.BleTransport, scanner=scanner, client=client))
+    plugin = ble.make_plugin(scanner=scanner, client=client)
     async with Node.create(transports=[plugin]) as node:
         connection = await node.connect("ble", NAME)
         channel = await node.create_secure_channel(node.create_identity(), [connection, "channels"])

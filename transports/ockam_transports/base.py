@@ -221,7 +221,7 @@ class TransportPlugin:
     What is heavy is imported here or later, and raises ``OckamError`` with what to install where it is missing.
     """
     link_alias: Callable[[str | None], str] | None = None
-    """Where old peers want a fixed name in return routes: its value for a link to a target, ``None`` for an accepted one.
+    """For old peers that want fixed names in return routes: that for a link to a target, ``None`` for accepted ones.
 
     It is an address of ``transport_type``.  Without this, return routes hold the link's own address, as they should.
     """

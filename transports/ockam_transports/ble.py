@@ -45,22 +45,23 @@ COMPAT_PAUSE_S: Final = 0.1
 """How long a central of 2022 waits after each piece of a message, so that a board can take it."""
 COMPAT_PIECE_BYTES: Final = 18
 """The largest packet of a board."""
+LENGTH_BYTES: Final = 8
+"""The packet after which it does not wait: the length of a message."""
 
 PEER_OF_A_BOARD: Final = "ble_client_addr"
 """The name by which a peripheral of 2022 knows its central (facts 02 section 8.3); a central uses the peripheral's."""
 
-_DEVICE_ADDRESS: Final = re.compile(
-    r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}|[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}", re.IGNORECASE
-)
-_LENGTH_BYTES: Final = 8
+_BYTE_PAIRS: Final = r"(?:[0-9A-F]{2}:){5}[0-9A-F]{2}"
+_UUID: Final = r"[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}"
+_DEVICE_ADDRESS: Final = re.compile(f"{_BYTE_PAIRS}|{_UUID}", re.IGNORECASE)
 
 
 class BleTransport:
     """Bluetooth LE for one host on the running event loop.
 
-    ``compat`` speaks with programs and boards of 2022, and with nobody else.  The other arguments stand for the
-    operating system's radio where they are ``None``: the two classes that bleak calls backends, and what opens a
-    controller of bumble by its moniker.
+    ``compat`` speaks with programs and boards of 2022, and with nobody else; its central waits ``pause_s`` seconds
+    after each piece of a message.  The other arguments stand in for the radio of the operating system: the two classes
+    that bleak calls backends, and what opens a controller of bumble by its moniker.
     """
 
     def __init__(
@@ -131,8 +132,9 @@ class BleTransport:
             import bleak  # noqa: PLC0415  # an extra
         except ImportError:
             raise GattError(_install("ble")) from None
+        backend: Any = {} if self._scanner is None else {"backend": self._scanner}
         device = await bleak.BleakScanner.find_device_by_filter(
-            partial(_is_wanted, target, self._compat), timeout=SCAN_S, backend=self._scanner
+            partial(_is_wanted, target, self._compat), timeout=SCAN_S, **backend
         )
         if device is None:
             raise GattError(f"no Bluetooth peripheral of that name was heard within {SCAN_S:g} s")
@@ -216,7 +218,7 @@ class CentralEnd:
             raise GattError(_explain(error)) from None
         if asks:
             self._unacknowledged = 0
-        if self._compat and len(packet) != _LENGTH_BYTES:
+        if self._compat and len(packet) != LENGTH_BYTES:
             await asyncio.sleep(self._pause_s)
 
     async def hang_up(self) -> None:
@@ -259,23 +261,40 @@ def _install(extra: str) -> str:
     return f"this needs the extra {extra!r}: pip install 'ockam-ref[{extra}]'"
 
 
-PLUGIN: Final = TransportPlugin(
-    name="ble",
-    transport_type=4,
-    kind=LinkKind.PACKET,
-    form="ble",
-    address_form="the advertised name, or the device address; to listen, NAME@CONTROLLER",
-    summary="Bluetooth LE between our own ends: central on bleak, peripheral on bumble",
-    create=BleTransport,
-)
+def make_plugin(
+    *,
+    compat: bool = False,
+    pause_s: float = COMPAT_PAUSE_S,
+    scanner: "type[BaseBleakScanner] | None" = None,
+    client: "type[BaseBleakClient] | None" = None,
+    open_controller: Callable[[str], Awaitable[Any]] | None = None,
+) -> TransportPlugin:
+    """Return the plug-in with settings of your own, for ``Node.create(transports=(...,))``; see ``BleTransport``."""
+    create = partial(
+        BleTransport, compat=compat, pause_s=pause_s, scanner=scanner, client=client, open_controller=open_controller
+    )
+    address_form = "the advertised name, or the device address; to listen, NAME@CONTROLLER"
+    if compat:
+        return TransportPlugin(
+            name="ble-compat",
+            transport_type=4,
+            kind=LinkKind.PACKET,
+            form="ble-compat",
+            address_form=address_form,
+            summary="Bluetooth LE with programs and boards of 2022: pieces of 18 bytes, messages of 1024",
+            create=create,
+            link_alias=lambda target: PEER_OF_A_BOARD if target is None else target,
+        )
+    return TransportPlugin(
+        name="ble",
+        transport_type=4,
+        kind=LinkKind.PACKET,
+        form="ble",
+        address_form=address_form,
+        summary="Bluetooth LE between our own ends: central on bleak, peripheral on bumble",
+        create=create,
+    )
 
-COMPAT_PLUGIN: Final = TransportPlugin(
-    name="ble-compat",
-    transport_type=4,
-    kind=LinkKind.PACKET,
-    form="ble-compat",
-    address_form=PLUGIN.address_form,
-    summary="Bluetooth LE with programs and boards of 2022: pieces of 18 bytes, messages of 1024",
-    create=partial(BleTransport, compat=True),
-    link_alias=lambda target: PEER_OF_A_BOARD if target is None else target,
-)
+
+PLUGIN: Final = make_plugin()
+COMPAT_PLUGIN: Final = make_plugin(compat=True)

@@ -15,6 +15,7 @@ from bumble.core import UUID, AdvertisingData, BaseBumbleError
 from bumble.device import Connection, Device
 from bumble.gatt import Characteristic, CharacteristicValue, Service
 from bumble.transport import open_transport
+from bumble.transport.common import Transport
 
 from ockam_ref.errors import ErrorCode, OckamError
 from ockam_transports.base import Acceptor, LinkHost
@@ -54,7 +55,7 @@ class Peripherals:
     """The peripherals of one transport, each with a controller that it has for itself."""
 
     def __init__(
-        self, host: LinkHost, *, compat: bool, open_controller: Callable[[str], Awaitable[Any]] | None
+        self, host: LinkHost, *, compat: bool, open_controller: Callable[[str], Awaitable[Transport]] | None
     ) -> None:
         self._host = host
         self._compat = compat
@@ -92,7 +93,7 @@ class Peripheral:
         self._accept = accept
         self._host = host
         self._compat = compat
-        self._controller: Any = None
+        self._controller: Transport | None = None
         self._device: Device | None = None
         self._connection: Connection | None = None
         self._link: BleLink | None = None
@@ -104,7 +105,7 @@ class Peripheral:
         self._out = Characteristic(TO_CENTRAL, Characteristic.Properties.NOTIFY, Characteristic.Permissions(0), b"")
         self._out.on(Characteristic.EVENT_SUBSCRIPTION, self._on_subscription)
 
-    async def start(self, controller: Any) -> None:
+    async def start(self, controller: Transport) -> None:
         """Make the controller ours, set up the profile, advertise."""
         self._controller = controller
         controller.source.terminated.add_done_callback(self._on_controller_lost)
@@ -159,17 +160,14 @@ class Peripheral:
     def _profile(self) -> list[Characteristic[Any]]:
         properties = Characteristic.Properties
         write = properties.WRITE | properties.WRITE_WITHOUT_RESPONSE
-        incoming = Characteristic(
-            TO_PERIPHERAL, write, Characteristic.WRITEABLE, CharacteristicValue(write=self._on_packet)
-        )
+        on_packet: CharacteristicValue[bytes] = CharacteristicValue(write=self._on_packet)  # type: ignore[arg-type]  # both
+        incoming: Characteristic[bytes] = Characteristic(TO_PERIPHERAL, write, Characteristic.WRITEABLE, on_packet)
         if self._compat:
             return [incoming, self._out]
-        agreement = Characteristic(
-            AGREEMENT,
-            properties.READ | properties.WRITE,
-            Characteristic.READABLE | Characteristic.WRITEABLE,
-            CharacteristicValue(read=lambda _: OWN_MODE, write=self._on_agreement),
-        )
+        on_agreement: CharacteristicValue[bytes] = CharacteristicValue(lambda _: OWN_MODE, self._on_agreement)
+        rights = Characteristic.READABLE | Characteristic.WRITEABLE
+        kinds = properties.READ | properties.WRITE
+        agreement: Characteristic[bytes] = Characteristic(AGREEMENT, kinds, rights, on_agreement)
         return [incoming, self._out, agreement]
 
     def _on_packet(self, connection: Connection, packet: bytes) -> Awaitable[None] | None:

@@ -46,7 +46,7 @@ class Radio(bumble.link.LocalLink):
     """The air, with faults: ``fault(frame)`` says how many seconds a frame is late, or ``None`` to lose it."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.fault: Callable[[bytes], float | None] = lambda _: 0.0
         self.pace = 0.0
         self.lost = 0
@@ -143,11 +143,12 @@ class Port:
         self.source: Any = radio.controller()
         self.source.terminated = asyncio.get_running_loop().create_future()
         self.sink = AsyncPipeSink(self.source)
-        self._radio, self._moniker = radio, moniker
+        self._radio = radio
+        self._moniker = moniker
 
     async def close(self) -> None:
-        self._radio.ports.pop(self._moniker)
-        self.source.link.remove_controller(self.source)
+        del self._radio.ports[self._moniker]
+        self._radio.remove_controller(self.source)
 
 
 def bleak_on(radio: Radio, *, mtu: int = 517) -> tuple[type[BaseBleakScanner], type[BaseBleakClient]]:
@@ -233,9 +234,14 @@ def bleak_on(radio: Radio, *, mtu: int = 517) -> tuple[type[BaseBleakScanner], t
                 self._disconnected_callback()
 
         async def _ask(self, request: Awaitable[T]) -> T:
-            """Wait for an answer; bumble *cancels* a request whose connection ends, a caller must see an error."""
+            """Wait for an answer; bumble *cancels* a request whose connection ends, a caller must see an error.
+
+            A caller that gives up does not take the request back: bumble would stumble over the answer.
+            """
+            asked = asyncio.ensure_future(request)
+            asked.add_done_callback(_look_at)
             try:
-                return await request
+                return await asyncio.shield(asked)
             except ATT_Error as error:
                 raise BleakError(f"refused by the peer: {error.error_code}") from error
             except asyncio.CancelledError:
@@ -255,9 +261,8 @@ def bleak_on(radio: Radio, *, mtu: int = 517) -> tuple[type[BaseBleakScanner], t
             if len(data) > characteristic.max_write_without_response_size:
                 raise BleakError("value too long for the MTU")
             await self._ask(characteristic.obj.write_value(bytes(data), with_response=response))
-            connection: Connection | None = self._connection  # the await may have ended it
-            if connection is not None and not response:
-                await drain(connection)
+            if self.is_connected and not response:
+                await drain(self._connection)
 
         async def start_notify(self, characteristic: Any, callback: Any, **_: Any) -> None:
             await self._ask(characteristic.obj.subscribe(lambda value: callback(bytearray(value))))
@@ -274,6 +279,12 @@ def bleak_on(radio: Radio, *, mtu: int = 517) -> tuple[type[BaseBleakScanner], t
         pair = unpair = read_gatt_descriptor = write_gatt_descriptor = _unsupported
 
     return Scanner, Client
+
+
+def _look_at(done: "asyncio.Future[Any]") -> None:
+    """Whoever gave up on a request does not want its error either."""
+    if not done.cancelled():
+        done.exception()
 
 
 async def drain(connection: Connection) -> None:

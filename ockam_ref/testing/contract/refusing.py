@@ -81,7 +81,7 @@ class RefusingContract(Contract):
         await scene.exchange(pair)
         for link in pair:
             link.close()
-            await scene.host.told("gone", link.id)
+            await scene.host.until(lambda over=link.id: scene.host.is_over(over))  # type: ignore[misc]
         again = await scene.listen(address)
         assert again.address == address
         await scene.exchange(await scene.reading_pair(again))
