@@ -83,13 +83,13 @@ async def _route(output: Output, route: RouteDescription, load: Load, *, svg: st
         report = await run_experiment(route, load, make_node=node_in_process, processes=len(route.nodes))
     else:
         report = await run_experiment(route, load)
-    _print(output, report)
-    if svg is not None:
-        try:
-            Path(svg).write_text(picture(report), encoding="utf-8")
-        except OSError as error:
-            fail(f"--svg {svg}: {error.strerror}")
-
-
-def _print(output: Output, report: RouteReport) -> None:
     output.event("route", table(report), **report_fields(report))
+    if svg is not None:
+        _draw(report, svg)
+
+
+def _draw(report: RouteReport, name: str) -> None:
+    try:
+        Path(name).write_text(picture(report), encoding="utf-8")
+    except OSError as error:
+        fail(f"--svg {name}: {error.strerror}")

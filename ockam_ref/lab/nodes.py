@@ -146,7 +146,7 @@ class LocalNode:
             raise OckamError(ErrorCode.MISUSE, "nobody comes before the first node")
         self._measure(self._before)
         if hop.transport == "udp":
-            bound = await self._node.udp_bind("127.0.0.1:0")
+            bound = await self._node.udp_bind("127.0.0.1:0", recovery=hop.recovery)
             self._admit(bound)
             return bound.address
         listener = await self._node.listen(hop.transport, self._free_address(hop.transport))
@@ -161,7 +161,7 @@ class LocalNode:
         self._measure(self._after)
         connection: Any
         if hop.transport == "udp":
-            connection = await self._node.udp_bind("127.0.0.1:0", peer=address)
+            connection = await self._node.udp_bind("127.0.0.1:0", peer=address, recovery=hop.recovery)
         else:
             connection = await self._node.connect(hop.transport, address)
         self._connection = connection
