@@ -93,16 +93,12 @@ async def _virtual_plugins(stack: AsyncExitStack, description: RouteDescription)
 async def _use(
     node: LabNode, description: RouteDescription, load: Load
 ) -> tuple[tuple[MessageReport, ...], PortalReport]:
-    loses = any(hop.loss and not hop.recovery for hop in description.hops)
-    patience_s = IMPATIENCE_S if loses else PATIENCE_S
-    messages = [
-        MessageReport(size, delays_of(await node.exchange(size, load.repeat, patience_s))) for size in load.sizes
-    ]
+    messages = [MessageReport(size, delays_of(await node.exchange(size, load.repeat))) for size in load.sizes]
     try:
         first = await node.fetch(MARK_BYTES)
         bulk = await node.fetch(load.bulk_bytes)
     except OckamError as error:
-        if not loses:
+        if not _loses(description):
             raise
         return tuple(messages), PortalReport(str(error), None, 0, None, False)
     intact = bool(first["intact"] and bulk["intact"])
@@ -112,9 +108,15 @@ async def _use(
 
 def _setups(description: RouteDescription, mark: bytes, channel: bool) -> list[Setup]:  # noqa: FBT001
     sides: Sequence[Hop | None] = (None, *description.hops, None)
+    patience_s = IMPATIENCE_S if _loses(description) else PATIENCE_S
     return [
-        Setup(name, sides[number], sides[number + 1], mark, channel) for number, name in enumerate(description.nodes)
+        Setup(name, sides[number], sides[number + 1], mark, channel, patience_s)
+        for number, name in enumerate(description.nodes)
     ]
+
+
+def _loses(description: RouteDescription) -> bool:
+    return any(hop.loss and not hop.recovery for hop in description.hops)
 
 
 async def _join(nodes: Sequence[LabNode]) -> tuple[list[str], list[str]]:

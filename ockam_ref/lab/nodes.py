@@ -37,9 +37,8 @@ PROBE_BYTES: Final = 32
 PROBE_TIMEOUT_S: Final = 2.0
 """A probe of one hop whose answer takes longer is lost."""
 
-OPEN_TIMEOUT_S: Final = 30.0
+CHANNEL_TIMEOUT_S: Final = 30.0
 """How long the channel may take."""
-
 
 Counts: TypeAlias = dict[str, dict[str, int | None]]
 """``before`` and ``after`` a node: the fields of ``Counters``, and the largest packet as ``mtu``."""
@@ -47,13 +46,17 @@ Counts: TypeAlias = dict[str, dict[str, int | None]]
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a node must know before it starts: the hops at its sides, and the mark that nobody else may read."""
+    """What a node must know before it starts: the hops at its sides, and the mark that nobody else may read.
+
+    What is not answered from end to end within ``patience_s`` is lost.
+    """
 
     name: str
     before: Hop | None
     after: Hop | None
     mark: bytes
     channel: bool = True
+    patience_s: float = 10.0
 
 
 class LabNode(Protocol):
@@ -71,10 +74,10 @@ class LabNode(Protocol):
     async def open(self, route: Sequence[str], expect: str) -> float:
         """Be the first node: make the channel along the route, and an inlet; return how many seconds it took."""
 
-    async def exchange(self, size: int, count: int, patience_s: float) -> list[float | None]:
+    async def exchange(self, size: int, count: int) -> list[float | None]:
         """Send so many messages of that size to the far end and back, one by one; return the seconds of each.
 
-        Where no answer came within ``patience_s``, it is ``None``.
+        Where no answer came in time, it is ``None``.
         """
 
     async def fetch(self, length: int) -> dict[str, Any]:
@@ -212,21 +215,21 @@ class LocalNode:
         if self._setup.channel:
             trust = TrustIdentifier(parse_identifier(expect).value)
             identity = self._node.create_identity()
-            hops = (
-                await self._node.create_secure_channel(
-                    identity, (*hops, LISTENER), trust=trust, timeout=OPEN_TIMEOUT_S
-                ),
-            )
+            way, limit_s = (*hops, LISTENER), CHANNEL_TIMEOUT_S
+            hops = (await self._node.create_secure_channel(identity, way, trust=trust, timeout=limit_s),)
         seconds = perf_counter() - began
         self._route = hops
         self._inlet = await self._node.create_inlet(
-            "127.0.0.1:0", (*hops, OUTLET), pong_timeout=OPEN_TIMEOUT_S, max_payload_bytes=PORTABLE_PAYLOAD_BYTES
+            "127.0.0.1:0",
+            (*hops, OUTLET),
+            pong_timeout=self._setup.patience_s,
+            max_payload_bytes=PORTABLE_PAYLOAD_BYTES,
         )
         return seconds
 
-    async def exchange(self, size: int, count: int, patience_s: float) -> list[float | None]:
+    async def exchange(self, size: int, count: int) -> list[float | None]:
         """Send messages to the far end and back."""
-        return await self._ask((*self._route, ECHO), marked(self._setup.mark, size), count, patience_s)
+        return await self._ask((*self._route, ECHO), marked(self._setup.mark, size), count, self._setup.patience_s)
 
     async def _ask(self, route: tuple[Any, ...], body: bytes, count: int, timeout_s: float) -> list[float | None]:
         took: list[float | None] = []

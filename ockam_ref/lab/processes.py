@@ -7,7 +7,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -111,9 +111,9 @@ class RemoteNode:
         """Be the first node."""
         return float(await self.ask("open", route=list(route), expect=expect))
 
-    async def exchange(self, size: int, count: int, patience_s: float) -> list[float | None]:
+    async def exchange(self, size: int, count: int) -> list[float | None]:
         """Send messages to the far end and back."""
-        took: list[float | None] = await self.ask("exchange", size=size, count=count, patience_s=patience_s)
+        took: list[float | None] = await self.ask("exchange", size=size, count=count)
         return took
 
     async def fetch(self, length: int) -> dict[str, Any]:
@@ -140,14 +140,18 @@ def _as_text(setup: Setup) -> dict[str, Any]:
 
 
 async def answer_questions() -> None:
-    """Be the node that the first question describes, until there are no more."""
+    """Be the node that the question ``start`` describes, until there are no more."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(MAX_LINE_BYTES)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    asked = json.loads(await reader.readline())
-    async with LocalNode(_setup(asked["with"]["setup"])) as node:
-        answers = {question: getattr(node, question) for question in QUESTIONS}
-        _say({"answer": None})
+    async with AsyncExitStack() as stack:
+        answers: dict[str, Any] = {}
+
+        async def start(setup: dict[str, Any]) -> None:
+            node = await stack.enter_async_context(LocalNode(_setup(setup)))
+            answers.update({question: getattr(node, question) for question in QUESTIONS})
+
+        answers["start"] = start
         while line := await reader.readline():
             asked = json.loads(line)
             try:
