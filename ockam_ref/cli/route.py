@@ -6,16 +6,14 @@ from typing import Any
 import click
 
 from ockam_ref.cli import parameters
-from ockam_ref.cli.output import Output, fail, warn
+from ockam_ref.cli.output import Output, warn
 from ockam_ref.cli.parameters import NO_CHANNEL_WARNING
 from ockam_ref.cli.running import run
-from ockam_ref.errors import MisuseError
+from ockam_ref.errors import ErrorCode, MisuseError, OckamError
 from ockam_ref.lab.description import RouteDescription, parse_description
 from ockam_ref.lab.experiment import Load, run_experiment
 from ockam_ref.lab.picture import picture
 from ockam_ref.lab.report import RouteReport, report_fields, table
-
-MAX_DESCRIPTION_BYTES = 64 * 1024
 
 
 class DescriptionType(click.ParamType[RouteDescription]):
@@ -92,4 +90,4 @@ def _draw(report: RouteReport, name: str) -> None:
     try:
         Path(name).write_text(picture(report), encoding="utf-8")
     except OSError as error:
-        fail(f"--svg {name}: {error.strerror}")
+        raise OckamError(ErrorCode.MISUSE, f"--svg {name}: {error.strerror}") from None

@@ -87,7 +87,7 @@ def test_without_a_channel_every_hop_reads_everything() -> None:
     assert report.channel_s is None
     for hop in report.hops:
         assert hop.readable == "everything"
-        assert 0.8 * hop.marks_sent < hop.marks <= hop.marks_sent
+        assert 0.8 * hop.marks_sent < hop.marks < 1.2 * hop.marks_sent  # some packets may be sent again
     assert "No channel" in table(report)
 
 
