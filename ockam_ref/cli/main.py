@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "udp-inlet": "Open a local UDP port that leads to a UDP outlet.",
     "send": "Send a text along a route and print the reply.",
     "route": "Build a route of many hops, use it and measure each of them.",
+    "transports": "List the transports that are installed, and from where.",
     "demo": "Watch a request cross an encrypted portal, in ten seconds.",
 }
 

@@ -67,6 +67,8 @@ COMMANDS = {
         "--json",
     ),
     "send": ("ROUTE TEXT", "--timeout SECONDS", "--json"),
+    "route": ("ROUTE", "--bulk MIB", "--repeat", "--svg FILE", "--processes", "--no-channel", "--json"),
+    "transports": ("--json",),
     "demo": (),
 }
 SLOW_IMPORTS = {"asyncio", "construct", "cryptography", "ockam_transports", "uvloop"}

@@ -209,7 +209,8 @@ class TransportPlugin:
     form: str
     """How messages lie in them, by its name in ``ockam_ref.links.forms``.
 
-    ``framed`` suits any stream of bytes, ``packet`` packets of any size.
+    ``framed`` suits any stream of bytes, ``packet`` packets of any size.  Datagrams have a form of their own, and this
+    is only a word for people.
     """
     address_form: str
     """The second half of its addresses, for people: ``host:port``."""
@@ -220,6 +221,10 @@ class TransportPlugin:
 
     What is heavy is imported here or later, and raises ``OckamError`` with what to install where it is missing.
     """
+    needs: tuple[str, ...] = ()
+    """The packages that ``create`` and what it makes import late, by the names under which they are imported."""
+    extra: str | None = None
+    """The extra of the plug-in's distribution that installs them."""
     link_alias: Callable[[str | None], str] | None = None
     """For old peers that want fixed names in return routes: that for a link to a target, ``None`` for accepted ones.
 

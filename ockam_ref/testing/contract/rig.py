@@ -5,7 +5,7 @@ from typing import Final, Protocol, cast
 import pytest
 
 from ockam_ref.testing.contract.noting_host import NotingHost
-from ockam_transports.base import Transport, TransportPlugin
+from ockam_transports.base import DatagramTransport, Transport, TransportPlugin
 
 BIG_BYTES: Final = 16 * 1024 * 1024
 """More bytes than an operating system takes for an end of a link that does not read."""
@@ -63,6 +63,10 @@ class Rig:
     def transport(self, host: NotingHost) -> Transport:
         """Make the transport, on the running event loop."""
         return cast("Transport", self.plugin.create(host))
+
+    def datagram_transport(self, host: NotingHost) -> DatagramTransport:
+        """Make the transport, where it is one of datagrams."""
+        return cast("DatagramTransport", self.plugin.create(host))
 
     def listen_at(self) -> str:
         """Return an address at which nobody listens yet, different each time or chosen by the operating system."""
