@@ -38,6 +38,7 @@ from ockam_ref.wire.api import (
 )
 from ockam_ref.wire.bare import encode_data
 from ockam_ref.wire.bare_transport_message import (
+    decode_any_bare_transport_message,
     decode_bare_transport_message,
     encode_bare_transport_message,
 )
@@ -168,7 +169,10 @@ FORMATS = {
         TRANSPORT_MESSAGE,
     ),
     "bare transport message": Format(
-        TRANSPORT_MESSAGES, encode_bare_transport_message, (decode_bare_transport_message,), BARE_TRANSPORT_MESSAGE
+        TRANSPORT_MESSAGES,
+        encode_bare_transport_message,
+        (decode_bare_transport_message, decode_any_bare_transport_message),
+        BARE_TRANSPORT_MESSAGE,
     ),
     "datagram": Format(SLICES, encode_slice, (decode_slice, decode_any_slice), UDP_DATAGRAM),
     "channel message": Format(
