@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ockam_ref.channels import initiator, listener, responder
-from ockam_ref.links import connector, link_listener, node_link, typed_hop, udp_endpoint, udp_source
+from ockam_ref.links import connector, datagram_connector, link_listener, node_link, typed_hop, udp_endpoint, udp_source
 from ockam_ref.machine import AnyMachine
 from ockam_ref.portals import inlet, outlet
 from ockam_ref.relays import relay, remote, service
@@ -13,6 +13,7 @@ from ockam_ref.workers import application, echo, hop, uppercase
 MACHINES: Final[Mapping[type[Any], AnyMachine]] = {
     application.Application: application.MACHINE,
     connector.Connector: connector.MACHINE,
+    datagram_connector.DatagramConnector: datagram_connector.MACHINE,
     echo.Echo: echo.MACHINE,
     hop.Hop: hop.MACHINE,
     inlet.Inlet: inlet.INLET,

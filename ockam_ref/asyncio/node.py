@@ -31,13 +31,14 @@ from ockam_ref.errors import ErrorCode, OckamError
 from ockam_ref.events import HopWanted
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.local import LocalIdentity, create_local_identity
-from ockam_ref.links import connector, link_listener, node_link, typed_hop
+from ockam_ref.links import connector, datagram_connector, link_listener, node_link, typed_hop
 from ockam_ref.links.forms import find_form
 from ockam_ref.links.udp_endpoint import UdpEndpoint
 from ockam_ref.machine import FlowControlId, Mailbox
 from ockam_ref.observations import ChannelOpened, HopReached, MessageDropped, Observation, RelayReady
 from ockam_ref.portals import inlet as portal_inlet
 from ockam_ref.portals import outlet as portal_outlet
+from ockam_ref.portals.connection import MAX_PAYLOAD_BYTES
 from ockam_ref.portals.inlet import PONG_TIMEOUT_S
 from ockam_ref.relays import remote
 from ockam_ref.relays import service as relay_service
@@ -51,7 +52,7 @@ from ockam_ref.workers.echo import Echo
 from ockam_ref.workers.hop import Hop as HopWorker
 from ockam_ref.workers.uppercase import Uppercase
 from ockam_transports import udp
-from ockam_transports.base import TransportPlugin
+from ockam_transports.base import LinkKind, TransportPlugin
 from ockam_transports.connecting import CONNECT_TIMEOUT_S
 
 Begun = TypeVar("Begun", ChannelOpened, RelayReady, HopReached)
@@ -61,6 +62,9 @@ REPLY_TIMEOUT_S: Final = 30.0
 
 WORKERS_STOP_S: Final = 0.25
 """How long a node that stops waits for application workers before it cancels them."""
+
+ANY_UDP: Final = "0.0.0.0:0"  # to reach other machines it must not be bound to this one's loopback
+"""Where the socket is bound through which typed UDP hops are reached."""
 
 ROOT: Final = local("app")
 """The mailbox from which ``send`` sends; the peer's root context has the same name."""
@@ -226,7 +230,7 @@ class Node:
         """Connect to another node at ``host:port``; see ``connect``."""
         return await self.connect("tcp", address, timeout=timeout, consumer_of=consumer_of)
 
-    def allow_onward(self, transport: str, flow: Flow, *addresses: str) -> None:
+    async def allow_onward(self, transport: str, flow: Flow, *addresses: str) -> None:
         """Let messages that come through a listener, connection or channel go on over that transport.
 
         A typed hop in their route, as ``(TCP, "host:port")``, is then connected to: one of ``addresses``, or any if
@@ -236,7 +240,7 @@ class Node:
             OckamError: the transport is not installed.
         """
         plugin = self._driver.plugin(transport)
-        self._start_connector(plugin)
+        await self._start_connector(plugin)
         for address in addresses or ("",):
             self.add_consumer(Address(plugin.transport_type, address.encode()), flow)
 
@@ -357,19 +361,22 @@ class Node:
         pong_timeout: float = PONG_TIMEOUT_S,
         skip_handshake: bool = False,
         paused: bool = False,
+        max_payload_bytes: int = MAX_PAYLOAD_BYTES,
     ) -> Inlet:
         """Open a local port whose clients reach the target of the outlet at the end of the route.
 
         Without a route, or paused, clients are closed at once until ``change_route`` or ``resume``.  A first hop of
-        another transport is reached now, and again by later clients if it is lost.
+        another transport is reached now, and again by later clients if it is lost.  A route over Unix sockets needs
+        ``max_payload_bytes=PORTABLE_PAYLOAD_BYTES``, at the outlet too: they carry no longer messages.
 
         Raises:
+            MisuseError: ``max_payload_bytes`` is not from 1 to ``MAX_PAYLOAD_BYTES``.
             OckamError: nobody can listen there.
         """
         onward = to_route(route)
         await self._reach(onward)
         peer = self._driver.core.peer_of(onward)
-        config = portal_inlet.Inlet(onward, peer, pong_timeout, skip_handshake, paused)
+        config = portal_inlet.Inlet(onward, peer, pong_timeout, skip_handshake, paused, max_payload_bytes)
         return Inlet(self._driver, *await self._driver.listen(config, listen))
 
     async def create_outlet(
@@ -380,10 +387,15 @@ class Node:
         consumer_of: Iterable[Flow] = (),
         incoming: AccessControl = ALLOW_ALL,
         skip_handshake: bool = False,
+        max_payload_bytes: int = MAX_PAYLOAD_BYTES,
     ) -> Outlet:
-        """Connect to ``target`` (``host:port``) for every client of an inlet that leads to ``address``."""
+        """Connect to ``target`` (``host:port``) for every client of an inlet that leads to ``address``.
+
+        Raises:
+            MisuseError: ``max_payload_bytes`` is not from 1 to ``MAX_PAYLOAD_BYTES``; see ``create_inlet``.
+        """
         flows = to_flow_controls(consumer_of)
-        config = portal_outlet.Outlet(to_address(address), target, flows, incoming, skip_handshake)
+        config = portal_outlet.Outlet(to_address(address), target, flows, incoming, skip_handshake, max_payload_bytes)
         return Outlet(self._driver, self._driver.start(config))
 
     # ---- relays
@@ -453,19 +465,29 @@ class Node:
         if plugin is None:
             message = f"the route begins with {typed}, and no transport with that number is installed"
             raise OckamError(ErrorCode.LINK_FAILED, message)
-        self._start_connector(plugin)
+        await self._start_connector(plugin)
+        if plugin.kind is LinkKind.DATAGRAM:
+            return route
         life = self._driver.watching.follow(typed)
         self._driver.tell(any_of_type(typed.transport_type), HopWanted(typed, now()))
         await asyncio.wait((life.begun, life.ended), return_when=asyncio.FIRST_COMPLETED)
         self._driver.watching.forget(typed)
         if not life.begun.done():
-            raise OckamError(ErrorCode.LINK_FAILED, f"no way to {typed}: {life.ended.result()}")
+            raise OckamError(ErrorCode.LINK_FAILED, life.ended.result())
         return route
 
-    def _start_connector(self, plugin: TransportPlugin) -> None:
-        if any_of_type(plugin.transport_type) not in self._driver.core:
-            form = find_form(plugin.form)
-            self._driver.start(connector.Connector(plugin.name, plugin.transport_type, form))
+    async def _start_connector(self, plugin: TransportPlugin) -> None:
+        transport_type, core = plugin.transport_type, self._driver.core
+        if any_of_type(transport_type) in core:
+            return
+        if plugin.kind is LinkKind.DATAGRAM:
+            bind = await self.udp_bind(ANY_UDP)
+            if any_of_type(transport_type) in core:  # another caller was faster
+                await bind.close()
+                return
+            self._driver.start(datagram_connector.DatagramConnector(transport_type, bind.hop))
+        else:
+            self._driver.start(connector.Connector(plugin.name, transport_type, find_form(plugin.form)))
 
     def _check_first_hop(self, route: Route) -> None:
         if not route or route[0] not in self._driver.core:

@@ -4,7 +4,7 @@ A form is a value made of functions.  Cutting is a machine of its own, ``cut(sta
 frozen states; ``ockam_ref.links.forms`` names the forms that there are.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -46,7 +46,7 @@ class Form:
     """Take a read of a stream, or one packet; never raises."""
     decode: Callable[[memoryview], TransportMessage]
     """Read one body; raises ``DecodeError``."""
-    pack: Callable[[TransportMessage, int | None], Iterable[Packet]]
+    pack: Callable[[TransportMessage, int | None], Sequence[Packet]]
     """Return what each ``SendBytes`` carries for one message; ``MisuseError`` (``TOO_LONG``) if it cannot be carried.
 
     The second argument is the largest packet of the link in bytes, where packets are bounded.

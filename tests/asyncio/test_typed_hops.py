@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from ockam_ref.asyncio import Node
 from ockam_ref.errors import ErrorCode, OckamError
-from ockam_ref.wire.address import TCP, Address, any_of_type
+from ockam_ref.wire.address import TCP, UDP, UDS, Address, any_of_type
 from tests.asyncio.conftest import exchange, free_port, serve_echo, serving
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
@@ -63,10 +64,10 @@ def test_a_later_hop_is_connected_to_where_the_node_on_the_way_allows_it(run: Ru
         route = (it.to_middle, it.to_bob, "echo")
         with pytest.raises(OckamError, match="no reply"):
             await it.alice.send_and_receive(route, "no", timeout=0.1)
-        it.middle.allow_onward("tcp", it.at_middle, "127.0.0.1:1")
+        await it.middle.allow_onward("tcp", it.at_middle, "127.0.0.1:1")
         with pytest.raises(OckamError, match="no reply"):
             await it.alice.send_and_receive(route, "no", timeout=0.1)
-        it.middle.allow_onward("tcp", it.at_middle)
+        await it.middle.allow_onward("tcp", it.at_middle)
         assert (await it.alice.send_and_receive(route, "yes")).body(str) == "yes"
 
     world(run, test)
@@ -75,7 +76,7 @@ def test_a_later_hop_is_connected_to_where_the_node_on_the_way_allows_it(run: Ru
 @pytest.mark.spec("HOP-3")
 def test_a_channel_and_a_portal_over_typed_hops(run: Run) -> None:
     async def test(it: World) -> None:
-        it.middle.allow_onward("tcp", it.at_middle)
+        await it.middle.allow_onward("tcp", it.at_middle)
         identity = it.alice.create_identity()
         channel = await it.alice.create_secure_channel(identity, (it.to_middle, it.to_bob, "api"))
         assert (await it.alice.send_and_receive((channel, "echo"), "secret")).body(str) == "secret"
@@ -126,5 +127,23 @@ def test_a_lost_connection_is_made_again(run: Run) -> None:
         async for _ in observations:
             break
         assert (await it.alice.send_and_receive((it.to_bob, "echo"), "two")).body(str) == "two"
+
+    world(run, test)
+
+
+@pytest.mark.spec("HOP-8")
+def test_unlike_hops_one_behind_the_other(run: Run, tmp_path: Path) -> None:
+    async def test(it: World) -> None:
+        at_socket = await it.middle.listen("uds", str(tmp_path / "socket"))
+        bind = await it.bob.udp_bind()
+        it.bob.add_consumer("echo", bind)
+        it.bob.add_consumer("api", bind)
+        await it.middle.allow_onward("udp", at_socket)
+        way = ((UDS, at_socket.address), (UDP, bind.address))
+        assert (await it.alice.send_and_receive((*way, "echo"), "plain")).body(str) == "plain"
+        channel = await it.alice.create_secure_channel(it.alice.create_identity(), (*way, "api"))
+        assert (await it.alice.send_and_receive((channel, "echo"), "secret")).body(str) == "secret"
+        assert (await it.alice.send_and_receive(((UDP, bind.address), "echo"), "direct")).body(str) == "direct"
+        await asyncio.gather(*(it.alice.send(((UDP, bind.address), "echo"), "x") for _ in range(3)))
 
     world(run, test)

@@ -67,7 +67,7 @@ def taken_port() -> Iterator[str]:
         (["inlet", ANY_PORT, "--node", NOWHERE, "--expect", "Bob"], "copy the identifier that the outlet printed"),
         (["inlet", ANY_PORT, "--node", NOWHERE, "--expect", SOMEBODY, "--no-channel"], "nobody proves who they are"),
         (["send", "1#127.0.0.1:4000 => echo"], "Missing argument 'TEXT'"),
-        (["send", "echo", "hello"], "it begins with a TCP hop"),
+        (["send", "echo", "hello"], "it begins with a node"),
         (["send", "1#127.0.0.1:4000", "hello"], "ends with a worker"),
         (["send", "", "hello"], "ROUTE"),
         (["send", "1#127.0.0.1:4000 => x#y", "hello"], "not a number from 0 to 255"),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ockam_ref.links import (
     connector,
+    datagram_connector,
     framing,
     link_listener,
     node_link,
@@ -20,6 +21,7 @@ from ockam_ref.links import (
     udp_source,
 )
 from ockam_ref.links.connector import Connecting, Connector
+from ockam_ref.links.datagram_connector import DatagramConnector
 from ockam_ref.links.form import Broken
 from ockam_ref.links.framing import AwaitingFrame, AwaitingVersion
 from ockam_ref.links.node_link import LinkState
@@ -99,6 +101,11 @@ TABLES = [
     ),
     table(connector.MACHINE, {"connecting": lambda: Connecting(CONNECTOR)}, Surroundings(addresses=(TYPED,))),
     table(
+        datagram_connector.MACHINE,
+        {"connecting": lambda: DatagramConnector(2, HOP)},
+        Surroundings(addresses=(Address(2, b"host:1"),)),
+    ),
+    table(
         typed_hop.MACHINE,
         {
             "opening": lambda: Opening(TYPED_HOP, LinkId(1)),
@@ -169,7 +176,18 @@ TABLES = [
 ]
 MODULES = {
     module.MACHINE.name: module
-    for module in (connector, typed_hop, udp_endpoint, udp_source, node_link, link_listener, relay, remote, service)
+    for module in (
+        connector,
+        datagram_connector,
+        typed_hop,
+        udp_endpoint,
+        udp_source,
+        node_link,
+        link_listener,
+        relay,
+        remote,
+        service,
+    )
 }
 CASES = [(one, name) for one in TABLES for name in one.builders]
 EVENTS_OF = {one.machine.name: list(one.events()) for one in TABLES}

@@ -10,9 +10,8 @@ import uvloop
 
 from ockam_ref.testing.contract import NotingHost
 from ockam_transports.base import Link
-from ockam_transports.stream_listener import StreamSocketListener
 from ockam_transports.stream_socket import StreamSocketLink
-from ockam_transports.tcp import TcpTransport
+from ockam_transports.tcp import TcpListener, TcpTransport
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 BIG: Final = 16 * 1024 * 1024
@@ -55,6 +54,11 @@ class Client:
 
     @classmethod
     async def connect(cls, address: str) -> "Client":
+        if "/" in address:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            sock.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(sock, address)
+            return cls(sock)
         host, _, port = address.rpartition(":")
         family = socket.AF_INET6 if "[" in host else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_STREAM)
@@ -93,10 +97,10 @@ class Client:
 class Scene:
     """A listener, one accepted link and the client at its other end."""
 
-    def __init__(self, host: Any) -> None:
+    def __init__(self, host: Any, transport: TcpTransport | None = None) -> None:
         self.host = host
-        self.transport = TcpTransport(host)
-        self.listeners: list[StreamSocketListener] = []
+        self.transport = transport or TcpTransport(host)
+        self.listeners: list[TcpListener] = []
         self.clients: list[Client] = []
 
     async def __aenter__(self) -> Self:
@@ -112,7 +116,7 @@ class Scene:
             link.abort()
         await asyncio.sleep(0)
 
-    async def listen(self, address: str = "127.0.0.1:0") -> StreamSocketListener:
+    async def listen(self, address: str = "127.0.0.1:0") -> TcpListener:
         listener = await self.transport.listen(address, self.host.accept)
         self.listeners.append(listener)
         return listener

@@ -42,6 +42,7 @@ class StreamSocketListener:
         *,
         configure: Callable[[socket.socket], None] = lambda _: None,
         on_close: Callable[[], None] = lambda: None,
+        max_accepted: int = MAX_ACCEPTED_LINKS,
     ) -> None:
         self.address = address
         self.turned_away = 0
@@ -51,6 +52,7 @@ class StreamSocketListener:
         self._accept = accept
         self._configure = configure
         self._on_close = on_close
+        self._max_accepted = max_accepted
         self._accepted: set[StreamSocketLink] = set()
         self._pause: asyncio.TimerHandle | None = None
         self._closed = False
@@ -75,7 +77,7 @@ class StreamSocketListener:
                     self._stop_accepting()
                     self._pause = self._loop.call_later(ACCEPT_PAUSE_S, self._accept_again)
                 return
-            if len(self._accepted) >= MAX_ACCEPTED_LINKS:
+            if len(self._accepted) >= self._max_accepted:
                 self.turned_away += 1
                 sock.close()
                 continue

@@ -29,17 +29,17 @@ from ockam_ref.events import (
     PauseChanged,
     StopRequested,
 )
-from ockam_ref.links import typed_hop
+from ockam_ref.links import datagram_connector, typed_hop
 from ockam_ref.links.connector import IDLE_S, MAX_TYPED_HOPS, Connecting, Connector, receive, start
 from ockam_ref.links.framing import FRAMED
 from ockam_ref.links.link_listener import LinkListener
 from ockam_ref.links.node_link import NodeLink
 from ockam_ref.links.typed_hop import MAX_WAITING_BYTES, MAX_WAITING_MESSAGES, Connected, Ended, Opening, TypedHop
-from ockam_ref.machine import Fresh, LinkId, Mailbox
+from ockam_ref.machine import Fresh, LinkId, Mailbox, Worker
 from ockam_ref.observations import HopReached, HopUnreachable, MessageDropped
 from ockam_ref.routing.access_control import ALLOW_ALL, AllowResolution
 from ockam_ref.testing.memory_host import MemoryHost, MemoryNetwork
-from ockam_ref.wire.address import TCP, Address, any_of_type, local
+from ockam_ref.wire.address import TCP, UDP, Address, any_of_type, local
 from ockam_ref.wire.local_message import LocalMessage
 from ockam_ref.workers.application import Application
 from ockam_ref.workers.echo import Echo
@@ -69,7 +69,7 @@ def event(sent: LocalMessage) -> MessageReceived:
 @pytest.mark.spec("HOP-1", "HOP-5")
 def test_a_connector_has_the_address_of_all_its_transport() -> None:
     worker = start(CONFIG, Fresh((), (), (), (), NOW))
-    assert worker == ((Mailbox(ANY, AllowResolution()),), Connecting(CONFIG), ())
+    assert worker == Worker((Mailbox(ANY, AllowResolution()),), Connecting(CONFIG))
     assert Address(1, b"") == ANY
 
 
@@ -267,9 +267,30 @@ def test_a_worker_that_passes_messages_on_lends_nobody_its_own_right() -> None:
 @pytest.mark.spec("HOP-1")
 def test_without_a_connector_a_typed_hop_is_an_unknown_address() -> None:
     world = World()
-    udp = Address(2, b"bob:1")
+    udp = Address(UDP, b"bob:1")
     with pytest.raises(MisuseError, match="no worker of this node has the address"):
         world.ask(udp, local("echo"))
     world.middle.node.flow_controls.add_consumer(udp, "SPAWNER middle")
     assert world.ask(MIDDLE, udp, local("echo")) == 0
     assert [drop.rule for drop in world.middle.node.drops] == ["unknown-address"]
+
+
+# ---- datagrams
+
+
+@pytest.mark.spec("HOP-8")
+def test_a_typed_hop_of_datagrams_goes_to_the_endpoint() -> None:
+    config = datagram_connector.DatagramConnector(UDP, local("endpoint"))
+    worker = datagram_connector.start(config, Fresh((), (), (), (), NOW))
+    assert worker == Worker((Mailbox(any_of_type(UDP), AllowResolution()),), config)
+    hop = Address(UDP, b"bob:1")
+    sent = message(hop, local("echo"))
+    _, effects = datagram_connector.receive(worker.state, event(sent))
+    assert effects == (
+        AddConsumerOfProducer(local("me"), producer=local("endpoint")),
+        AddConsumerOfProducer(local("endpoint"), producer=local("me")),
+        Forward(any_of_type(UDP), sent._replace(onward_route=(local("endpoint"), hop, local("echo")))),
+    )
+    _, effects = datagram_connector.receive(worker.state, event(message(hop, back="")))
+    assert len(effects) == 1
+    assert datagram_connector.receive(worker.state, PauseChanged(True, NOW)) == (config, ())
