@@ -22,6 +22,7 @@ from ockam_ref.wire.local_message import SECURE_CHANNEL_IDENTIFIER, LocalInfo, f
 from ockam_ref.wire.portal_message import decode_portal_message
 from ockam_ref.wire.route import parse_route, read_route_bare, read_route_cbor
 from ockam_ref.wire.transport_message import decode_any_transport_message, decode_transport_message
+from ockam_ref.wire.udp_datagram import decode_any_slice, decode_slice
 
 Decoder = Callable[[bytes], Any]
 
@@ -59,6 +60,8 @@ DECODERS: dict[str, Decoder] = {
     "transport message": decode_transport_message,
     "any transport message": decode_any_transport_message,
     "bare transport message": decode_bare_transport_message,
+    "datagram": decode_slice,
+    "any datagram": decode_any_slice,
     "portal message": decode_portal_message,
     "channel message": decode_channel_message,
     "any channel message": decode_any_channel_message,
