@@ -1,6 +1,5 @@
 """Recovery over real UDP sockets: portals over a path that loses, swaps and doubles; peers that cannot recover."""
 
-import asyncio
 import hashlib
 import random
 from collections.abc import Callable, Coroutine
