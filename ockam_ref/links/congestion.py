@@ -44,7 +44,7 @@ LEAST_STEP_S: Final = 0.01
 """A step of the cycle takes no less, however short the round trip."""
 
 LEAST_ROUND: Final = 0.75
-"""A round takes no less than this part of the smoothed round trip: one packet that was early is no round."""
+"""A round, and a sample of the rate, takes no less than this part of a round trip: one early packet is neither."""
 
 FULL_GROWTH: Final = 1.25
 """The rate is found when it has grown by less than this in three rounds."""
@@ -257,7 +257,7 @@ def _with_rate(path: Path, newest: Run, delivered: int, now: float, number: int)
     """Return the best rates with this sample; the slower of sending and acknowledging tells the rate."""
     rates = path.rates
     interval = max(newest.sent_at - newest.first_sent_at, now - newest.delivered_at)
-    if interval <= 0 or interval < path.least_rtt:
+    if interval <= 0 or interval < LEAST_ROUND * path.least_rtt:
         return rates
     sample = (delivered - newest.delivered) / interval
     if newest.limited and sample <= path.rate:

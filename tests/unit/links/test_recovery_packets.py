@@ -37,16 +37,7 @@ def test_a_piece_byte_by_byte() -> None:
 def test_an_acknowledgement_byte_by_byte() -> None:
     acknowledgement = Acknowledgement(NUMBER, 0x800000, 5000, ((2, 4), (5, 11)))
     packet = encode_acknowledgement(acknowledgement)
-    assert packet.hex() == (
-        "42"
-        + "0102030405060708"
-        + "0000000000800000"
-        + "000000000000000a"
-        + "00001388"
-        + "00000006"
-        + "00000001"
-        + "00000002"
-    )
+    assert packet.hex() == ("4201020304050607080000000000800000000000000000000a00001388000000060000000100000002")
     assert decode_acknowledgement(packet) == acknowledgement
     assert decode_acknowledgement(memoryview(packet)) == acknowledgement
 
