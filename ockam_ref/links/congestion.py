@@ -86,6 +86,9 @@ class Phase(Enum):
     EMPTY = "empty"
 
 
+_GAINS: Final = {Phase.STARTUP: STARTUP_GAIN, Phase.DRAIN: 1 / STARTUP_GAIN, Phase.EMPTY: 1.0}
+
+
 class Rate(NamedTuple):
     """A sample of how fast bytes were delivered, in bytes a second, and when."""
 
@@ -160,15 +163,7 @@ def pace(path: Path, smoothed_rtt: float) -> float:
     least = LEAST_WINDOW_PACKETS * path.packet / smoothed_rtt
     if not path.rates:
         return STARTUP_GAIN * FIRST_WINDOW_PACKETS * path.packet / smoothed_rtt
-    match path.phase:
-        case Phase.STARTUP:
-            gain = STARTUP_GAIN
-        case Phase.DRAIN:
-            gain = 1 / STARTUP_GAIN
-        case Phase.CRUISE:
-            gain = CYCLE[path.step]
-        case Phase.EMPTY:
-            gain = 1.0
+    gain = CYCLE[path.step] if path.phase is Phase.CRUISE else _GAINS[path.phase]
     return max(gain * path.rate, least)
 
 

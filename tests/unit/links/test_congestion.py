@@ -138,6 +138,7 @@ def test_the_steps_of_the_cycle_take_a_round_trip() -> None:
 @pytest.mark.spec("RCV-15")
 def test_room_is_made_to_measure_the_empty_path() -> None:
     path = steady(1e6, least_rtt=RTT / 2, least_rtt_at=1.0)
+    assert acknowledge(path, 1.2).least_rtt == RTT / 2
     path = acknowledge(path, 1.1 + ROUND_TRIP_S)
     assert (path.phase, path.least_rtt) == (Phase.EMPTY, RTT)
     path = acknowledge(path, 1.1 + ROUND_TRIP_S + EMPTY_S / 2)
