@@ -15,7 +15,7 @@ from ockam_ref.testing.contract import PacketContract, Rig
 from ockam_transports import ble, ble_link
 from ockam_transports.base import LinkHost
 from ockam_transports.ble_link import AGREEMENT, OWN_MODE, TO_CENTRAL, TO_PERIPHERAL
-from tests.transports.virtual_radio import Radio, bleak_on, silence
+from ockam_transports.virtual_radio import Radio, bleak_on, silence
 
 LOW_WATER = 16_000
 NUMBERS = count()
