@@ -19,6 +19,9 @@ from ockam_ref.wire.channel_message import decode_any_channel_message, decode_ch
 from ockam_ref.wire.cursor import Cursor
 from ockam_ref.wire.local_message import SECURE_CHANNEL_IDENTIFIER, LocalInfo, find_channel_identifier
 from ockam_ref.wire.portal_message import decode_portal_message
+from ockam_ref.wire.puncture_message import decode_puncture_message
+from ockam_ref.wire.puncture_negotiation import decode_introduction
+from ockam_ref.wire.rendezvous_message import decode_rendezvous_request, decode_rendezvous_response
 from ockam_ref.wire.route import parse_route, read_route_bare, read_route_cbor
 from ockam_ref.wire.transport_message import decode_any_transport_message, decode_transport_message
 
@@ -58,6 +61,10 @@ DECODERS: dict[str, Decoder] = {
     "transport message": decode_transport_message,
     "any transport message": decode_any_transport_message,
     "portal message": decode_portal_message,
+    "introduction": decode_introduction,
+    "puncture message": decode_puncture_message,
+    "rendezvous request": decode_rendezvous_request,
+    "rendezvous response": decode_rendezvous_response,
     "channel message": decode_channel_message,
     "any channel message": decode_any_channel_message,
     "request": decode_request,
