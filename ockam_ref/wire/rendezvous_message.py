@@ -1,4 +1,4 @@
-"""What a node asks a rendezvous service, to learn the address under which the world sees its socket (facts 02 section 5.1).
+"""What a node asks a rendezvous service, to learn under which address the world sees its socket (facts 02 section 5.1).
 
 The two directions have the same variant numbers; only who reads them tells them apart.
 """
