@@ -264,7 +264,7 @@ def _complete(values: dict[str, Any], fields: tuple[Schema, ...]) -> dict[str, A
 
 
 class EnumOf(Part):
-    """A definite pair of variant number and content; ``variants`` maps each number to a value (or its class), and a schema."""
+    """A definite pair of variant number and content; ``variants`` has a value or its class, and a schema, by number."""
 
     def __init__(self, variants: dict[int, tuple[Any, Schema]]) -> None:
         super().__init__()
