@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from ockam_ref.errors import DecodeError, ErrorCode, MisuseError, OckamError, PeerError, VerificationError
     from ockam_ref.identities.identifier import Identifier, parse_identifier
     from ockam_ref.identities.local import LocalIdentity, create_local_identity
-    from ockam_ref.links.tcp_link import TcpLink
-    from ockam_ref.links.tcp_listener import TcpListener
+    from ockam_ref.links.link_listener import LinkListener
+    from ockam_ref.links.node_link import NodeLink
     from ockam_ref.machine import Mailbox, Now
     from ockam_ref.node import Node
     from ockam_ref.portals.inlet import Inlet
@@ -41,11 +41,13 @@ __all__ = [
     "Hop",
     "Identifier",
     "Inlet",
+    "LinkListener",
     "LocalIdentity",
     "LocalMessage",
     "Mailbox",
     "MisuseError",
     "Node",
+    "NodeLink",
     "Now",
     "OckamError",
     "Outlet",
@@ -55,8 +57,6 @@ __all__ = [
     "Route",
     "SecureChannel",
     "SecureChannelListener",
-    "TcpLink",
-    "TcpListener",
     "TrustEveryone",
     "TrustIdentifier",
     "TrustIdentifiers",
@@ -77,8 +77,8 @@ _HOMES: Final = {
     "errors": ("DecodeError", "ErrorCode", "MisuseError", "OckamError", "PeerError", "VerificationError"),
     "identities.identifier": ("Identifier", "parse_identifier"),
     "identities.local": ("LocalIdentity", "create_local_identity"),
-    "links.tcp_link": ("TcpLink",),
-    "links.tcp_listener": ("TcpListener",),
+    "links.node_link": ("NodeLink",),
+    "links.link_listener": ("LinkListener",),
     "machine": ("Mailbox", "Now"),
     "node": ("Node",),
     "portals.inlet": ("Inlet",),

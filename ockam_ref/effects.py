@@ -123,9 +123,10 @@ class CopyConsumers:
 
 @dataclass(frozen=True, slots=True)
 class Own:
-    """Events of this link go to me."""
+    """Events of this link go to me; with a ``source``, the datagrams that come from it do."""
 
     link: LinkId
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,18 +190,30 @@ class CancelTimer:
 
 
 class SendBytes(NamedTuple):
-    """Write the chunks to the link, in order, as one write where the host can."""
+    """Write the chunks to the link, in order: as one write where it can be, as one packet where there are packets."""
 
     link: LinkId
     chunks: tuple[bytes | bytearray | memoryview, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OpenLink:
-    """Open a byte stream to ``target`` (``host:port``); answered by ``LinkOpened`` or ``LinkFailed``."""
+class SendDatagrams(NamedTuple):
+    """Send the datagrams from an endpoint to one target, in order; each may be lost."""
 
     link: LinkId
     target: str
+    datagrams: tuple[bytes | memoryview, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLink:
+    """Open a link to ``target``, an address as that transport writes it; answered by ``LinkOpened`` or ``LinkFailed``.
+
+    ``transport`` is the name of an installed transport.
+    """
+
+    link: LinkId
+    target: str
+    transport: str = "tcp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +255,17 @@ class CloseLink:
     link: LinkId
     reason: str
     broken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """So many bytes wait in the core for this sink; the host holds back what fills it, as it does for its own buffers.
+
+    The sink is a link, or the address of the worker that keeps the bytes.
+    """
+
+    sink: LinkId | Address
+    waiting: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,12 +322,14 @@ NodeEffect: TypeAlias = (
 )
 HostEffect: TypeAlias = (
     SendBytes
+    | SendDatagrams
     | OpenLink
     | StartReading
     | StopReading
     | FinishSending
     | ReportDrained
     | CloseLink
+    | Backlog
     | ArmTimer
     | DisarmTimer
     | Deliver

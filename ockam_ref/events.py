@@ -24,23 +24,39 @@ class MessageReceived(NamedTuple):
     now: Now
 
 
-# ---- links: byte streams that the host holds (connections to nodes, sockets of portals)
+# ---- links: what the host holds to the outside.  Streams and packet links have one other side; datagram endpoints many
 
 
 class BytesReceived(NamedTuple):
-    """Bytes came in, in order.  They belong to the core from now on: the host does not reuse the buffer."""
+    """Bytes came in, in order; on a link with packets, exactly one packet.
+
+    They belong to the core from now on: the host does not reuse the buffer.
+    """
 
     link: LinkId
     data: bytes | memoryview
     now: Now
 
 
+class DatagramsReceived(NamedTuple):
+    """Datagrams came from one source (``ip:port``) to an endpoint, in this order; others may have been lost."""
+
+    link: LinkId
+    source: str
+    datagrams: tuple[bytes | memoryview, ...]
+    now: Now
+
+
 @dataclass(frozen=True, slots=True)
 class LinkOpened:
-    """What ``OpenLink`` asked for is open; reading has not started."""
+    """What ``OpenLink`` asked for is open; reading has not started.
+
+    ``mtu`` is the size in bytes of the largest packet of a link that has packets of bounded size.
+    """
 
     link: LinkId
     now: Now
+    mtu: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +74,16 @@ class LinkAccepted:
 
     link: LinkId
     listener: Address
+    now: Now
+    mtu: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MtuChanged:
+    """From now on the largest packet of the link has ``mtu`` bytes."""
+
+    link: LinkId
+    mtu: int
     now: Now
 
 
@@ -122,6 +148,15 @@ class ChildStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class HopReady:
+    """The worker of a link that this worker asked for is there; ``hop`` is the address that routes use."""
+
+    link: LinkId
+    hop: Address
+    now: Now
+
+
+@dataclass(frozen=True, slots=True)
 class ChildSettled:
     """That worker counts no more against the listener's limit: its channel is open, its connection has ended."""
 
@@ -157,9 +192,11 @@ class PauseChanged:
 WorkerEvent: TypeAlias = (
     MessageReceived
     | BytesReceived
+    | DatagramsReceived
     | LinkOpened
     | LinkFailed
     | LinkAccepted
+    | MtuChanged
     | LinkFinished
     | LinkClosed
     | LinkDrained
@@ -167,10 +204,13 @@ WorkerEvent: TypeAlias = (
     | AddressGone
     | PeerCompared
     | ChildStarted
+    | HopReady
     | ChildSettled
     | StopRequested
     | RouteChanged
     | PauseChanged
 )
 
-LinkEvent: TypeAlias = BytesReceived | LinkOpened | LinkFailed | LinkFinished | LinkClosed | LinkDrained
+LinkEvent: TypeAlias = (
+    BytesReceived | DatagramsReceived | LinkOpened | LinkFailed | MtuChanged | LinkFinished | LinkClosed | LinkDrained
+)

@@ -6,7 +6,7 @@ the class of its configuration, in ``ockam_ref.registry``.
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from ockam_ref.effects import (
     AddConsumer,
@@ -40,6 +40,7 @@ from ockam_ref.effects import (
 from ockam_ref.errors import ErrorCode, MisuseError
 from ockam_ref.events import (
     AddressGone,
+    DatagramsReceived,
     LinkAccepted,
     LinkClosed,
     LinkEvent,
@@ -56,7 +57,8 @@ from ockam_ref.observations import MessageDropped
 from ockam_ref.registry import MACHINES
 from ockam_ref.routing.access_control import ALLOW_ALL, refusal
 from ockam_ref.routing.flow_controls import FlowControls
-from ockam_ref.wire.address import Address
+from ockam_ref.watches import Watches
+from ockam_ref.wire.address import Address, any_of_type
 from ockam_ref.wire.local_message import LocalMessage
 from ockam_ref.wire.route import Route
 
@@ -65,6 +67,9 @@ MAX_HOPS_PER_EVENT: Final = 64
 
 MAX_RECORDED_DROPS: Final = 1024
 """How many dropped messages are kept, shortened, for people to look at; the counts go on."""
+
+_Owned: TypeAlias = LinkId | tuple[LinkId, str]
+"""What a worker may own: a link, or what comes from one source of a datagram endpoint."""
 
 _LOOP: Final = f"more than {MAX_HOPS_PER_EVENT} workers in a row: a loop"
 _NO_MESSAGE: Final = LocalMessage((), (), b"")
@@ -82,9 +87,6 @@ class _Record:
         "state",
         "stopped",
         "timers",
-        "watched_beyond",
-        "watchers",
-        "watching",
     )
 
     def __init__(self, machine: AnyMachine, mailboxes: tuple[Mailbox, ...], state: Any) -> None:  # noqa: ANN401
@@ -95,11 +97,8 @@ class _Record:
         self.stopped = False  # it gets no more events, and says its last words
         self.gone = False  # it has said them, and nothing more is done for it
         # Tables without values: in order, so that a run can be repeated effect by effect.
-        self.links: dict[LinkId, None] = {}
+        self.links: dict[_Owned, None] = {}
         self.timers: dict[str, None] = {}
-        self.watchers: dict[tuple[_Record, Address], None] = {}
-        self.watching: dict[tuple[_Record, Address], None] = {}
-        self.watched_beyond: tuple[Address, Address] | None = None
 
 
 class Node:
@@ -116,9 +115,9 @@ class Node:
         self._entropy = entropy
         self._machines = machines
         self._mailboxes: dict[Address, tuple[Mailbox, _Record]] = {}
-        self._link_owners: dict[LinkId, _Record] = {}
+        self._owners: dict[_Owned, _Record] = {}
         self._peers: dict[Address, bytes] = {}
-        self._beyond: dict[tuple[Address, Address], dict[_Record, None]] = {}
+        self._watches: Watches[_Record] = Watches()
         self._known_peers = KnownPeers()
         self._last_link = 0
         self._queue: deque[tuple[_Record, WorkerEvent, int]] = deque()
@@ -181,7 +180,9 @@ class Node:
                 return [CloseLink(event.link, "the listener is gone")]
             self._queue.append((found[1], event, 0))
             return self._run()
-        owner = self._link_owners.get(event.link)
+        owner = self._owners.get((event.link, event.source)) if type(event) is DatagramsReceived else None
+        if owner is None:
+            owner = self._owners.get(event.link)
         if owner is None:
             return []
         if isinstance(event, LinkClosed | LinkFailed):
@@ -215,7 +216,7 @@ class Node:
             raise MisuseError(ErrorCode.INCOMPLETE_ROUTE, "the route is empty: there is no first hop to send to")
         if source not in self._mailboxes:
             raise MisuseError(ErrorCode.NOT_MY_ADDRESS, f"no worker of this node has the address {source}")
-        if message.onward_route[0] not in self._mailboxes:
+        if self._find(message.onward_route[0]) is None:
             raise MisuseError(
                 ErrorCode.UNKNOWN_ADDRESS, f"no worker of this node has the address {message.onward_route[0]}"
             )
@@ -294,6 +295,8 @@ class Node:
             return
         destination = message.onward_route[0]
         target = self._mailboxes.get(destination)
+        if target is None and destination.transport_type:
+            target = self._find(destination)
         if target is None:
             self._drop("unknown-address", f"no worker has the address {destination}", source, message)
             return
@@ -317,6 +320,13 @@ class Node:
             self._drop("too-many-hops", _LOOP, source, message)
             return
         self._queue.append((target[1], MessageReceived(destination, source, message, self._now), depth + 1))
+
+    def _find(self, destination: Address) -> tuple[Mailbox, _Record] | None:
+        """Return the mailbox for a hop: its own, or the one for all addresses of its transport that nobody has."""
+        found = self._mailboxes.get(destination)
+        if found is None and destination.transport_type:
+            found = self._mailboxes.get(any_of_type(destination.transport_type))
+        return found
 
     def _drop(self, rule: str, detail: str, source: Address, message: LocalMessage) -> None:
         self._record_drop(MessageDropped(rule, detail, source, message.onward_route, message.return_route))
@@ -393,30 +403,30 @@ class Node:
             self.flow_controls.forget(mailbox.address)
             self._peers.pop(mailbox.address, None)
         self._out.extend(DisarmTimer(record.address, name) for name in record.timers)
-        for link in record.links:
-            self._link_owners.pop(link, None)
-            self._out.append(CloseLink(link, reason))
-        self._forget_beyond(record)
-        for watched, alias in record.watching:
-            watched.watchers.pop((record, alias), None)
-        for watcher, alias in record.watchers:
-            watcher.watching.pop((record, alias), None)
-            self._queue.append((watcher, AddressGone(alias, self._now), depth))
+        for owned in record.links:
+            self._owners.pop(owned, None)
+            if not isinstance(owned, tuple):
+                self._out.append(CloseLink(owned, reason))
+        for watcher, address in self._watches.take(record):
+            self._queue.append((watcher, AddressGone(address, self._now), depth))
 
     # ---- smaller effects
 
-    def _disown(self, link: LinkId) -> None:
-        owner = self._link_owners.pop(link, None)
+    def _disown(self, owned: _Owned) -> None:
+        owner = self._owners.pop(owned, None)
         if owner is not None:
-            del owner.links[link]
+            del owner.links[owned]
 
-    def _own(self, record: _Record, effect: Own | OpenLink, _: int) -> None:
-        self._disown(effect.link)
-        record.links[effect.link] = None
-        self._link_owners[effect.link] = record
+    def _give(self, record: _Record, owned: _Owned) -> None:
+        self._disown(owned)
+        record.links[owned] = None
+        self._owners[owned] = record
 
-    def _open_link(self, record: _Record, effect: OpenLink, depth: int) -> None:
-        self._own(record, effect, depth)
+    def _own(self, record: _Record, effect: Own, _: int) -> None:
+        self._give(record, effect.link if effect.source is None else (effect.link, effect.source))
+
+    def _open_link(self, record: _Record, effect: OpenLink, _: int) -> None:
+        self._give(record, effect.link)
         self._out.append(effect)
 
     def _close_link(self, _: _Record, effect: CloseLink, __: int) -> None:
@@ -439,22 +449,8 @@ class Node:
         if found is not None and found[0].terminal:
             self._watch(record, Watch(effect.address), depth)
 
-    def _watch_beyond(self, record: _Record, place: tuple[Address, Address]) -> None:
-        self._forget_beyond(record)
-        record.watched_beyond = place
-        self._beyond.setdefault(place, {})[record] = None
-
-    def _forget_beyond(self, record: _Record) -> None:
-        if record.watched_beyond is not None:
-            watchers = self._beyond[record.watched_beyond]
-            del watchers[record]
-            if not watchers:
-                del self._beyond[record.watched_beyond]
-            record.watched_beyond = None
-
     def _tell_beyond(self, _: _Record, effect: TellBeyond, depth: int) -> None:
-        for watcher in list(self._beyond.get((effect.hop, effect.beyond), ())):
-            self._forget_beyond(watcher)
+        for watcher in self._watches.take_beyond((effect.hop, effect.beyond)):
             self._queue.append((watcher, AddressGone(effect.hop, self._now), depth))
 
     def _watch(self, record: _Record, effect: Watch, depth: int) -> None:
@@ -462,10 +458,9 @@ class Node:
         if found is None:
             self._queue.append((record, AddressGone(effect.address, self._now), depth))
         elif found[1] is not record:
-            found[1].watchers[record, effect.address] = None
-            record.watching[found[1], effect.address] = None
+            self._watches.add(record, found[1], effect.address)
         if effect.beyond is not None and found is not None:
-            self._watch_beyond(record, (effect.address, effect.beyond))
+            self._watches.add_beyond(record, (effect.address, effect.beyond))
 
     def _set_timer(self, record: _Record, effect: SetTimer, _: int) -> None:
         record.timers[effect.name] = None

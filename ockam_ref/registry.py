@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ockam_ref.channels import initiator, listener, responder
-from ockam_ref.links import tcp_link, tcp_listener
+from ockam_ref.links import link_listener, node_link
 from ockam_ref.machine import AnyMachine
 from ockam_ref.portals import inlet, outlet
 from ockam_ref.relays import relay, remote, service
@@ -24,7 +24,7 @@ MACHINES: Final[Mapping[type[Any], AnyMachine]] = {
     remote.RemoteRelay: remote.MACHINE,
     responder.Responder: responder.MACHINE,
     service.RelayService: service.MACHINE,
-    tcp_link.TcpLink: tcp_link.MACHINE,
-    tcp_listener.TcpListener: tcp_listener.MACHINE,
+    node_link.NodeLink: node_link.MACHINE,
+    link_listener.LinkListener: link_listener.MACHINE,
     uppercase.Uppercase: uppercase.MACHINE,
 }

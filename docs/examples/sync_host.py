@@ -13,7 +13,7 @@ from ockam_ref.channels.initiator import SecureChannel
 from ockam_ref.effects import ArmTimer, CloseLink, Deliver, DisarmTimer, HostEffects, Report, SendBytes
 from ockam_ref.events import BytesReceived, LinkClosed, LinkFinished, TimerFired
 from ockam_ref.identities.local import create_local_identity
-from ockam_ref.links.tcp_link import TcpLink
+from ockam_ref.links.node_link import NodeLink
 from ockam_ref.machine import LinkId, Mailbox, Now
 from ockam_ref.node import Node
 from ockam_ref.observations import ChannelOpened, HandshakeFailed, LinkLost, Observation
@@ -85,7 +85,7 @@ def main(hub: str) -> None:
     program = SyncHost()
     link = program.node.new_link()
     program.sockets[link] = socket.create_connection((host, int(port)))
-    hop = program.start(TcpLink(link))
+    hop = program.start(NodeLink(link))
     me = program.start(Application((Mailbox(local("app")),)))
 
     alice = create_local_identity(os.urandom(32), os.urandom(32), now().unix)

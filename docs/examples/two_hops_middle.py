@@ -6,13 +6,13 @@ python two_hops_middle.py [127.0.0.1:4000 [127.0.0.1:3000]]
 import asyncio
 import sys
 
-from ockam_ref.asyncio import Node, Routed, TcpConnection, Worker
+from ockam_ref.asyncio import Node, NodeConnection, Routed, Worker
 
 
 class Relay(Worker):
     """Put a connection in place of our own address, and stay out of the way back."""
 
-    def __init__(self, connection: TcpConnection) -> None:
+    def __init__(self, connection: NodeConnection) -> None:
         self.connection = connection
 
     async def handle_message(self, message: Routed) -> None:

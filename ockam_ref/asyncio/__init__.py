@@ -3,13 +3,13 @@
 from ockam_ref.asyncio.allocator import keep_freed_buffers
 from ockam_ref.asyncio.handles import (
     Inlet,
+    NodeConnection,
+    NodeListener,
     Outlet,
     Relay,
     SecureChannel,
     SecureChannelListener,
     Service,
-    TcpConnection,
-    TcpListener,
     WorkerHandle,
 )
 from ockam_ref.asyncio.node import Node
@@ -23,6 +23,8 @@ __all__ = [
     "Inlet",
     "InletSession",
     "Node",
+    "NodeConnection",
+    "NodeListener",
     "Outlet",
     "OutletSession",
     "Relay",
@@ -32,8 +34,6 @@ __all__ = [
     "Service",
     "SessionEvent",
     "Stream",
-    "TcpConnection",
-    "TcpListener",
     "WayLost",
     "WayRestored",
     "Worker",

@@ -15,6 +15,7 @@ from ockam_ref.asyncio.links import BackPressure
 from ockam_ref.asyncio.watching import Life, Watching
 from ockam_ref.effects import (
     ArmTimer,
+    Backlog,
     CloseLink,
     Deliver,
     DisarmTimer,
@@ -24,12 +25,14 @@ from ockam_ref.effects import (
     Report,
     ReportDrained,
     SendBytes,
+    SendDatagrams,
     StartReading,
     StopReading,
 )
 from ockam_ref.errors import ErrorCode, OckamError
 from ockam_ref.events import (
     BytesReceived,
+    DatagramsReceived,
     LinkAccepted,
     LinkClosed,
     LinkDrained,
@@ -37,6 +40,7 @@ from ockam_ref.events import (
     LinkFailed,
     LinkFinished,
     LinkOpened,
+    MtuChanged,
     TimerFired,
     WorkerEvent,
 )
@@ -46,8 +50,16 @@ from ockam_ref.observations import MessageDropped
 from ockam_ref.portals.connection import Connection
 from ockam_ref.wire.address import Address
 from ockam_ref.wire.local_message import LocalMessage
-from ockam_transports.base import HIGH_WATER_BYTES, Link, Listener
-from ockam_transports.tcp import TcpTransport
+from ockam_transports.base import (
+    HIGH_WATER_BYTES,
+    LOW_WATER_BYTES,
+    DatagramTransport,
+    Endpoint,
+    Link,
+    Listener,
+    Transport,
+)
+from ockam_transports.plugins import find_plugin
 
 Tap: TypeAlias = Callable[[LinkId, bytes], None]
 """Sees what a link brought before the core does, for people who want to look."""
@@ -81,20 +93,22 @@ class Driver:
         self.loop = asyncio.get_running_loop()
         self.watching = Watching()
         self.receivers: dict[Address, Receiver] = {}
-        self.transport = TcpTransport(self)
+        self._transports: dict[str, Transport | DatagramTransport] = {}
         self._listeners: set[Listener] = set()
-        self._links: dict[LinkId, Link] = {}
-        self._closing: dict[LinkId, Link] = {}
+        self._links: dict[LinkId, Link | Endpoint] = {}
+        self._closing: dict[LinkId, Link | Endpoint] = {}
         self._all_closed: _Waiting | None = None
         self._opening: dict[LinkId, asyncio.Future[None]] = {}
         self._wanted: set[LinkId] = set()
         self._timers: dict[tuple[Address, str], asyncio.TimerHandle] = {}
         self._pressure: BackPressure[LinkId | _Waiting, LinkId | Address] = BackPressure()
+        self._backlogged: set[LinkId | Address] = set()
         self._source: LinkId | _Caller | None = None
         self._caller_waits: _Waiting | None = None
         self._closed = False
-        self._handlers: Final[dict[type[Any], Callable[[Any], Link | None]]] = {
+        self._handlers: Final[dict[type[Any], Callable[[Any], Link | Endpoint | None]]] = {
             ArmTimer: self._arm_timer,
+            Backlog: self._note_backlog,
             CloseLink: self._close_link,
             Deliver: self._deliver,
             DisarmTimer: self._disarm_timer,
@@ -102,6 +116,7 @@ class Driver:
             OpenLink: self._open_link,
             Report: self._report,
             ReportDrained: self._report_drained,
+            SendDatagrams: self._send_datagrams,
             StartReading: self._start_reading,
             StopReading: self._stop_reading,
         }
@@ -162,19 +177,30 @@ class Driver:
 
     def relieved(self, receiver: Address) -> None:
         """A receiver that made its sources wait has room again."""
-        for source in self._pressure.release(receiver):
-            self._resume(source)
+        self._relieve(receiver)
 
-    async def open(self, target: str, timeout_s: float) -> LinkId:
-        """Open a byte stream that no worker owns yet.
+    def transport(self, name: str) -> Transport | DatagramTransport:
+        """Return the transport of that name; each is made when it is first used.
+
+        Raises:
+            OckamError: it is not installed, or something that it needs is not.
+        """
+        found = self._transports.get(name)
+        if found is None:
+            found = self._transports[name] = find_plugin(name).create(self)
+        return found
+
+    async def open(self, target: str, timeout_s: float, transport: str = "tcp") -> Link:
+        """Open a link that no worker owns yet.
 
         Raises:
             OckamError: it could not be opened, or not in time; the message says why.
         """
         self._check_running()
+        using = self.transport(transport)
         link = self.core.new_link()
         opened = self._opening[link] = self.loop.create_future()
-        self._links[link] = self.transport.open(link, target)
+        opening = self._links[link] = using.open(link, target)
         is_ours = False
         try:
             # not ``wait_for``: before Python 3.12 it swallows a cancellation that comes together with the result
@@ -189,17 +215,20 @@ class Driver:
                 self._close(link)
         if link not in self._links:
             raise OckamError(ErrorCode.LINK_FAILED, f"{target} closed the connection at once")
-        return link
+        return opening
 
-    async def listen(self, config: object, address: str) -> tuple[Address, Listener]:
+    async def listen(self, config: object, address: str, transport: str = "tcp") -> tuple[Address, Listener]:
         """Start a worker that is told of every client who connects to ``address``.
 
         Raises:
             OckamError: nobody can listen there; the worker is stopped again.
         """
+        using = self.transport(transport)
+        if not hasattr(using, "listen"):
+            raise OckamError(ErrorCode.MISUSE, f"nobody connects over {transport}: bind it instead")
         worker = self.start(config)
         try:
-            listener = await self.transport.listen(address, partial(self._accept, worker))
+            listener = await using.listen(address, partial(self._accept, worker))
         except BaseException:
             self.stop(worker, "nobody can listen there")
             raise
@@ -208,6 +237,30 @@ class Driver:
             self.close_listeners()
             self._check_running()
         return worker, listener
+
+    async def bind(
+        self, make_config: Callable[[LinkId], object], address: str, transport: str = "udp"
+    ) -> tuple[Address, Endpoint]:
+        """Bind a datagram endpoint to ``address`` and start the worker ``make_config(link)`` that owns it.
+
+        Raises:
+            OckamError: it cannot be bound there.
+        """
+        self._check_running()
+        using = self.transport(transport)
+        if not hasattr(using, "bind"):
+            raise OckamError(ErrorCode.MISUSE, f"{transport} has no datagrams: listen or connect instead")
+        link = self.core.new_link()
+        endpoint = await using.bind(link, address)
+        if self._closed:
+            endpoint.abort()
+            self._check_running()
+        self._links[link] = endpoint
+        try:
+            return self.start(make_config(link)), endpoint
+        except BaseException:
+            self._close(link)
+            raise
 
     def close_listener(self, listener: Listener) -> None:
         """Accept no more; links that are open live on."""
@@ -221,7 +274,7 @@ class Driver:
 
     def _accept(self, listener: Address, link: Link) -> None:
         self._links[link.id] = link
-        self._carry_out(self.core.receive(LinkAccepted(link.id, listener, now())), link.id)
+        self._carry_out(self.core.receive(LinkAccepted(link.id, listener, now(), link.mtu)), link.id)
 
     async def shut_down(self) -> None:
         """Stop all workers, so that their last messages leave, and end all links; nothing can be started any more."""
@@ -253,11 +306,22 @@ class Driver:
             self._tap(link, data)
         self._carry_out(self.core.receive(BytesReceived(link, data, now())), link)
 
+    def datagrams_received(self, link: LinkId, source: str, datagrams: tuple[bytes | memoryview, ...]) -> None:
+        """Give datagrams to the core."""
+        if self._tap is not None:
+            for datagram in datagrams:
+                self._tap(link, bytes(datagram))
+        self._carry_out(self.core.receive(DatagramsReceived(link, source, datagrams, now())), link)
+
+    def mtu_changed(self, link: LinkId, mtu: int) -> None:
+        """Tell the core."""
+        self._receive(MtuChanged(link, mtu, now()))
+
     def link_opened(self, link: LinkId) -> None:
         """Tell who asked for it."""
         opening = self._opening.get(link)
         if opening is None:
-            self._receive(LinkOpened(link, now()))
+            self._receive(LinkOpened(link, now(), self._links[link].mtu))
         elif not opening.done():
             opening.set_result(None)
 
@@ -284,9 +348,9 @@ class Driver:
         self._receive(LinkDrained(link, now()))
 
     def link_relieved(self, link: LinkId) -> None:
-        """Let the sources of this sink go on."""
-        for source in self._pressure.release(link):
-            self._resume(source)
+        """Let the sources of this sink go on, unless more waits for it in the core."""
+        if link not in self._backlogged:
+            self._relieve(link)
 
     def link_gone(self, link: LinkId) -> None:
         """Count down to the end of ``shut_down``."""
@@ -305,12 +369,12 @@ class Driver:
             return
         self._source = source
         links, handlers = self._links, self._handlers
-        written: dict[LinkId, Link] = {}
+        written: dict[LinkId, Link | Endpoint] = {}
         for effect in effects:
             if type(effect) is SendBytes:
                 link = links.get(effect.link)
                 if link is not None:
-                    link.write(effect.chunks)
+                    link.write(effect.chunks)  # type: ignore[union-attr]  # endpoints get SendDatagrams
                     written[effect.link] = link
             else:
                 touched = handlers[type(effect)](effect)
@@ -332,6 +396,10 @@ class Driver:
         elif source in self._links and self._pressure.hold(source, sink) and source in self._wanted:
             self._links[source].stop_reading()
 
+    def _relieve(self, sink: LinkId | Address) -> None:
+        for source in self._pressure.release(sink):
+            self._resume(source)
+
     def _resume(self, source: "LinkId | _Waiting") -> None:
         if isinstance(source, asyncio.Future):
             if not source.done():
@@ -348,12 +416,12 @@ class Driver:
             else:
                 closing.close()
 
-    def _forget(self, link: LinkId) -> Link | None:
+    def _forget(self, link: LinkId) -> Link | Endpoint | None:
         """The link is neither a source nor a sink any more."""
         self._wanted.discard(link)
+        self._backlogged.discard(link)
         self._pressure.forget(link)
-        for source in self._pressure.release(link):
-            self._resume(source)
+        self._relieve(link)
         return self._links.pop(link, None)
 
     def _check_running(self) -> None:
@@ -363,7 +431,24 @@ class Driver:
     # ---- one function an effect; each returns the link that must be flushed
 
     def _open_link(self, effect: OpenLink) -> None:
-        self._links[effect.link] = self.transport.open(effect.link, effect.target)
+        try:
+            self._links[effect.link] = self.transport(effect.transport).open(effect.link, effect.target)
+        except OckamError as error:  # no such transport
+            self.loop.call_soon(self.link_failed, effect.link, str(error))
+
+    def _send_datagrams(self, effect: SendDatagrams) -> Endpoint | None:
+        endpoint: Any = self._links.get(effect.link)
+        if endpoint is not None:
+            endpoint.send(effect.target, effect.datagrams)
+        return endpoint  # type: ignore[no-any-return]  # SendDatagrams is for endpoints only
+
+    def _note_backlog(self, effect: Backlog) -> None:
+        if effect.waiting > HIGH_WATER_BYTES:
+            self._backlogged.add(effect.sink)
+            self._hold(effect.sink)
+        elif effect.waiting <= LOW_WATER_BYTES and effect.sink in self._backlogged:
+            self._backlogged.discard(effect.sink)
+            self._relieve(effect.sink)
 
     def _start_reading(self, effect: StartReading) -> None:
         link = self._links.get(effect.link)
@@ -379,16 +464,16 @@ class Driver:
             link.stop_reading()
 
     def _finish_sending(self, effect: FinishSending) -> Link | None:
-        link = self._links.get(effect.link)
+        link: Any = self._links.get(effect.link)
         if link is not None:
             link.finish_sending()
-        return link
+        return link  # type: ignore[no-any-return]  # endpoints are not asked for this
 
     def _report_drained(self, effect: ReportDrained) -> Link | None:
-        link = self._links.get(effect.link)
+        link: Any = self._links.get(effect.link)
         if link is not None:
             link.report_drained()
-        return link
+        return link  # type: ignore[no-any-return]  # nor for this
 
     def _close_link(self, effect: CloseLink) -> None:
         self._close(effect.link, broken=effect.broken)

@@ -60,7 +60,7 @@ class LivingHandle(Handle):
         return await asyncio.shield(self._life.ended)
 
 
-class TcpListener(Handle):
+class NodeListener(Handle):
     """A listening socket for other nodes.  ``address`` is ``host:port`` with the real port."""
 
     def __init__(self, driver: Driver, worker: Address, listener: Listener, flow_control_id: FlowControlId) -> None:
@@ -75,7 +75,7 @@ class TcpListener(Handle):
         await super().close()
 
 
-class TcpConnection(LivingHandle, HasHop):
+class NodeConnection(LivingHandle, HasHop):
     """A connection to another node, a hop of routes."""
 
     def __init__(self, driver: Driver, sender: Address, life: Life, flow_control_id: FlowControlId) -> None:

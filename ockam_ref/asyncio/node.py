@@ -10,13 +10,13 @@ from typing import Final, Self, TypeVar
 from ockam_ref.asyncio.driver import Driver, Tap, now
 from ockam_ref.asyncio.handles import (
     Inlet,
+    NodeConnection,
+    NodeListener,
     Outlet,
     Relay,
     SecureChannel,
     SecureChannelListener,
     Service,
-    TcpConnection,
-    TcpListener,
     WorkerHandle,
 )
 from ockam_ref.asyncio.hops import Flow, Hop, RouteLike, to_address, to_flow_controls, to_route
@@ -29,7 +29,8 @@ from ockam_ref.effects import Deliver
 from ockam_ref.errors import ErrorCode, OckamError
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.local import LocalIdentity, create_local_identity
-from ockam_ref.links import tcp_link, tcp_listener
+from ockam_ref.links import link_listener, node_link
+from ockam_ref.links.forms import find_form
 from ockam_ref.machine import FlowControlId, Mailbox
 from ockam_ref.observations import ChannelOpened, MessageDropped, Observation, RelayReady
 from ockam_ref.portals import inlet as portal_inlet
@@ -47,6 +48,7 @@ from ockam_ref.workers.echo import Echo
 from ockam_ref.workers.hop import Hop as HopWorker
 from ockam_ref.workers.uppercase import Uppercase
 from ockam_transports.connecting import CONNECT_TIMEOUT_S
+from ockam_transports.plugins import find_plugin
 
 Begun = TypeVar("Begun", ChannelOpened, RelayReady)
 
@@ -165,18 +167,45 @@ class Node:
         for flow_control_id in to_flow_controls((flow,)):
             self._driver.core.flow_controls.add_consumer(to_address(consumer), flow_control_id)
 
-    # ---- TCP
+    # ---- links to other nodes
 
-    async def tcp_listen(self, address: str) -> TcpListener:
-        """Listen for other nodes at ``host:port``.
+    async def listen(self, transport: str, address: str) -> NodeListener:
+        """Listen for other nodes, at an address in the form of that transport (``ockam-ref transports`` lists them).
 
         Raises:
             MisuseError: the address cannot be read.
-            OckamError: the port is taken, or not ours to take.
+            OckamError: nobody can listen there, or the transport is not installed.
         """
         flow = fresh_flow_control_id()
-        worker, listener = await self._driver.listen(tcp_listener.TcpListener(flow), address)
-        return TcpListener(self._driver, worker, listener, flow)
+        config = link_listener.LinkListener(flow, find_form(find_plugin(transport).form))
+        worker, listener = await self._driver.listen(config, address, transport)
+        return NodeListener(self._driver, worker, listener, flow)
+
+    async def connect(
+        self,
+        transport: str,
+        address: str,
+        *,
+        timeout: float = CONNECT_TIMEOUT_S,  # noqa: ASYNC109
+        consumer_of: Iterable[Flow] = (),
+    ) -> NodeConnection:
+        """Connect to another node, at an address in the form of that transport.
+
+        Raises:
+            OckamError: nobody answers there, or not within ``timeout`` seconds, or the transport is not installed.
+        """
+        form = find_form(find_plugin(transport).form)
+        link = await self._driver.open(address, timeout, transport)
+        flow = fresh_flow_control_id()
+        config = node_link.NodeLink(
+            link.id, form, flow_control_id=flow, consumer_of=to_flow_controls(consumer_of), mtu=link.mtu
+        )
+        sender, life = self._driver.start_followed(config)
+        return NodeConnection(self._driver, sender, life, flow)
+
+    async def tcp_listen(self, address: str) -> NodeListener:
+        """Listen for other nodes at ``host:port``; see ``listen``."""
+        return await self.listen("tcp", address)
 
     async def tcp_connect(
         self,
@@ -184,17 +213,9 @@ class Node:
         *,
         timeout: float = CONNECT_TIMEOUT_S,  # noqa: ASYNC109
         consumer_of: Iterable[Flow] = (),
-    ) -> TcpConnection:
-        """Connect to another node at ``host:port``.
-
-        Raises:
-            OckamError: nobody answers there, or not within ``timeout`` seconds.
-        """
-        link = await self._driver.open(address, timeout)
-        flow = fresh_flow_control_id()
-        config = tcp_link.TcpLink(link, flow_control_id=flow, consumer_of=to_flow_controls(consumer_of))
-        sender, life = self._driver.start_followed(config)
-        return TcpConnection(self._driver, sender, life, flow)
+    ) -> NodeConnection:
+        """Connect to another node at ``host:port``; see ``connect``."""
+        return await self.connect("tcp", address, timeout=timeout, consumer_of=consumer_of)
 
     # ---- identities and channels
 

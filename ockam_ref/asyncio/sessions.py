@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self, TypeAlias
 
-from ockam_ref.asyncio.handles import Handle, Inlet, LivingHandle, Outlet, Relay, SecureChannel, TcpConnection
+from ockam_ref.asyncio.handles import Handle, Inlet, LivingHandle, NodeConnection, Outlet, Relay, SecureChannel
 from ockam_ref.asyncio.hops import Flow, Hop, to_address
 from ockam_ref.asyncio.node import Node
 from ockam_ref.asyncio.watching import Stream
@@ -213,7 +213,7 @@ class OutletSession(_Session):
         self._trust = trust
         self._parts: list[Handle] = []
         self._served: Outlet | None = None
-        self._connection: TcpConnection | None = None
+        self._connection: NodeConnection | None = None
         self._relay: Relay | None = None
 
     @property
@@ -330,7 +330,7 @@ class InletSession(_Session):
             self._inlet.change_route((*((connection, *self._relays) if channel is None else (channel,)), self._outlet))
         self._watch_end(*self._way)
 
-    async def _open_channel(self, identity: LocalIdentity, connection: TcpConnection) -> SecureChannel:
+    async def _open_channel(self, identity: LocalIdentity, connection: NodeConnection) -> SecureChannel:
         """Begin handshakes one beside the other until the first is complete."""
         route = (connection, *self._relays, self._channel_listener)
         loop = asyncio.get_running_loop()

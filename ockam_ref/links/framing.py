@@ -8,8 +8,16 @@ was cut into reads.
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from ockam_ref.errors import ErrorCode, MisuseError
+from ockam_ref.links.form import Broken, Form, Packet
 from ockam_ref.machine import Transition
-from ockam_ref.wire.transport_message import MAX_MESSAGE_LENGTH, PROTOCOL_VERSION
+from ockam_ref.wire.transport_message import (
+    MAX_MESSAGE_LENGTH,
+    PROTOCOL_VERSION,
+    TransportMessage,
+    decode_transport_message,
+    transport_message_parts,
+)
 
 MAX_WAITING_CHUNKS: Final = 64
 """Chunks of an unfinished frame are glued beyond this number: a peer that drips bytes costs no more than its bytes."""
@@ -27,13 +35,6 @@ class AwaitingFrame:
     chunks: tuple[bytes | memoryview, ...] = ()
     waiting: int = 0
     wanted: int = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """The peer broke the framing, or the stream has ended; nothing that comes is looked at any more."""
-
-    reason: str
 
 
 FramingState: TypeAlias = AwaitingVersion | AwaitingFrame | Broken
@@ -102,3 +103,29 @@ def _glue(chunks: tuple[bytes | memoryview, ...]) -> tuple[bytes | memoryview, .
         groups.append((start, length))
     stops = [start for start, _ in groups[1:]] + [len(chunks)]
     return tuple(b"".join(chunks[start:stop]) for (start, _), stop in zip(groups, stops, strict=True))
+
+
+def pack(message: TransportMessage, _: int | None = None) -> tuple[Packet]:
+    """Return one frame, its payload uncopied.
+
+    Raises:
+        MisuseError: the message is longer than a frame may be.
+    """
+    head, payload, tail = transport_message_parts(message)
+    length = len(head) + len(payload) + len(tail)
+    if length > MAX_MESSAGE_LENGTH:
+        detail = f"a message of {length} bytes does not fit a frame; {MAX_MESSAGE_LENGTH} is the limit"
+        raise MisuseError(ErrorCode.TOO_LONG, detail)
+    return ((length.to_bytes(4, "big") + head, payload, tail),)
+
+
+FRAMED: Final = Form(
+    name="framed",
+    hello=(bytes((PROTOCOL_VERSION,)),),
+    first=AwaitingVersion(),
+    cut=receive,
+    decode=decode_transport_message,
+    pack=pack,
+    undecodable_ends=True,
+)
+"""Version byte and frames: TCP, and any other stream of bytes."""

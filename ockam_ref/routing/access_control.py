@@ -74,9 +74,20 @@ class AnyOf:
     controls: tuple["AccessControl", ...]
 
 
+@dataclass(frozen=True, slots=True)
+class AllowResolution:
+    """Incoming, of workers that reach other nodes on their own: what this node sends itself, or was allowed to others.
+
+    A producer has been asked already whether it may reach this hop (``AllowConsumers``).  A worker that passes on what
+    came from elsewhere may do so only if the hop is a consumer of a flow control through which the worker itself can
+    be reached; else a stranger could make this node connect to wherever the stranger likes.
+    """
+
+
 AccessControl: TypeAlias = (
     AllowAll
     | DenyAll
+    | AllowResolution
     | AllowSources
     | AllowOnward
     | AllowConsumers
@@ -110,6 +121,8 @@ def refusal(control: AccessControl, source: Address, message: LocalMessage, flow
             if producer is None or flow_controls.allows(*producer, message.onward_route[0]):
                 return None
             return "flow-control"
+        case AllowResolution():
+            return None if _may_resolve(source, message, flow_controls) else "typed-hop"
         case AllowIdentifiers(identifiers):
             return None if _is_from(identifiers, message) else "allow-identifiers"
         case AllOf(controls):
@@ -124,6 +137,13 @@ def refusal(control: AccessControl, source: Address, message: LocalMessage, flow
             return "any-of"
         case _:
             assert_never(control)
+
+
+def _may_resolve(source: Address, message: LocalMessage, flow_controls: FlowControls) -> bool:
+    if source in flow_controls.producers or message.return_route in ((), (source,)):
+        return True
+    hop = message.onward_route[0]
+    return any(flow_controls.allows(one, None, hop) for one in flow_controls.ids_of_consumer(source))
 
 
 def _is_from(identifiers: frozenset[bytes] | None, message: LocalMessage) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
-from ockam_ref.wire.address import Address
+from ockam_ref.wire.address import Address, any_of_type
 
 
 class Producer(NamedTuple):
@@ -62,14 +62,20 @@ class FlowControls:
         return self._spawners
 
     def allows(self, flow_control_id: str, spawner_id: str | None, next_hop: Address) -> bool:
-        """Decide for a producer with these ids; the next hop counts as it is written in the route."""
+        """Decide for a producer with these ids; the next hop counts as it is written in the route.
+
+        A hop of another transport may also be reached where ``any_of_type`` of its transport is a consumer.
+        """
         consumers = self._consumers.get(flow_control_id)
         if consumers is not None and next_hop in consumers:
             return True
-        if spawner_id is None:
-            return False
-        consumers = self._consumers.get(spawner_id)
-        return consumers is not None and next_hop in consumers
+        if spawner_id is not None:
+            consumers = self._consumers.get(spawner_id)
+            if consumers is not None and next_hop in consumers:
+                return True
+        if next_hop.transport_type and next_hop.value:
+            return self.allows(flow_control_id, spawner_id, any_of_type(next_hop.transport_type))
+        return False
 
     def add_consumer(self, address: Address, flow_control_id: str) -> None:
         """Let producers of the id, and of spawners with it, reach the address; the id need not exist yet."""

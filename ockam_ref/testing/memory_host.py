@@ -12,6 +12,7 @@ from typing import assert_never
 
 from ockam_ref.effects import (
     ArmTimer,
+    Backlog,
     CloseLink,
     Deliver,
     DisarmTimer,
@@ -21,11 +22,13 @@ from ockam_ref.effects import (
     Report,
     ReportDrained,
     SendBytes,
+    SendDatagrams,
     StartReading,
     StopReading,
 )
 from ockam_ref.events import (
     BytesReceived,
+    DatagramsReceived,
     LinkAccepted,
     LinkClosed,
     LinkDrained,
@@ -36,7 +39,7 @@ from ockam_ref.events import (
     TimerFired,
     WorkerEvent,
 )
-from ockam_ref.links.tcp_link import TcpLink
+from ockam_ref.links.node_link import NodeLink
 from ockam_ref.machine import LinkId, Now
 from ockam_ref.node import Node
 from ockam_ref.observations import Observation
@@ -82,6 +85,7 @@ class MemoryHost:
         self.sockets: dict[LinkId, Socket] = {}
         self.peers: dict[LinkId, tuple[MemoryHost, LinkId]] = {}
         self.queue: deque[LinkEvent | LinkAccepted] = deque()
+        self.backlogs: dict[LinkId | Address, int] = {}
 
     # ---- what a test does
 
@@ -171,7 +175,7 @@ class MemoryHost:
             match effect:
                 case SendBytes(link, chunks):
                     self._send(link, b"".join(chunks))
-                case OpenLink(link, target):
+                case OpenLink(link, target, _):
                     socket = self.targets.get(target)
                     if socket is None:
                         self.queue.append(LinkFailed(link, f"connection to {target} refused", now))
@@ -194,6 +198,10 @@ class MemoryHost:
                     self.timers[worker, name] = at
                 case DisarmTimer(worker, name):
                     self.timers.pop((worker, name), None)
+                case SendDatagrams(link, target, datagrams):
+                    self._send_datagrams(link, target, datagrams)
+                case Backlog(sink, waiting):
+                    self.backlogs[sink] = waiting
                 case Deliver(_, _, message):
                     self.delivered.append(message)
                 case Report(observation):
@@ -209,6 +217,16 @@ class MemoryHost:
             for tampered in self.network.tampered(self.name, host.name, data):
                 self.network.bytes_seen.append((self.name, host.name, tampered))
                 host.queue.append(BytesReceived(other, tampered, self.network.now))
+
+    def _send_datagrams(self, link: LinkId, target: str, datagrams: tuple[bytes | memoryview, ...]) -> None:
+        found = self.network.endpoints.get(target)
+        source = next(
+            (address for address, bound in self.network.endpoints.items() if bound == (self, link)), "0.0.0.0:0"
+        )
+        if found is not None:
+            host, other = found
+            arriving = tuple(bytes(datagram) for datagram in datagrams)
+            host.queue.append(DatagramsReceived(other, source, arriving, self.network.now))
 
     def _close(self, link: LinkId, *, broken: bool) -> None:
         if link in self.sockets:
@@ -231,6 +249,7 @@ class MemoryNetwork:
         self.random = random.Random(seed)  # noqa: S311  # reproducible on purpose
         self.now = Now(0.0, 1_700_000_000)
         self.hosts: list[MemoryHost] = []
+        self.endpoints: dict[str, tuple[MemoryHost, LinkId]] = {}
         self.bytes_seen: list[tuple[str, str, bytes]] = []
         self.tamper: Tamper = lambda data: data
         self.tamper_frame: FrameTamper | None = None
@@ -259,9 +278,15 @@ class MemoryNetwork:
         client.peers[near] = (server, far)
         server.peers[far] = (client, near)
         server.feed(LinkAccepted(far, listener, self.now))
-        hop = client.start(TcpLink(near))
+        hop = client.start(NodeLink(near))
         self.run()
         return hop
+
+    def bind(self, host: MemoryHost, address: str) -> LinkId:
+        """Return the link of a new datagram endpoint of that host at ``address``."""
+        link = host.node.new_link()
+        self.endpoints[address] = (host, link)
+        return link
 
     def run(self) -> None:
         """Run until no node has anything to do; time stands still."""

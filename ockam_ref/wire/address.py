@@ -55,6 +55,15 @@ def local(name: str | bytes) -> Address:
     return Address(0, name.encode() if isinstance(name, str) else name)
 
 
+def any_of_type(transport_type: int) -> Address:
+    """Return the address that stands for all addresses of a transport: the one with an empty value.
+
+    A worker there is given what goes to an address of that transport which no worker has, and a consumer of that
+    name is one under each of them.
+    """
+    return Address(transport_type, b"")
+
+
 def parse_address(text: str) -> Address:
     """Read the text form ``value`` or ``T#value``; nothing is trimmed (facts 01 section 3.2).
 

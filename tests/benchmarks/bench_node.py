@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ockam_ref.effects import SendBytes
 from ockam_ref.events import BytesReceived, LinkAccepted, LinkClosed
 from ockam_ref.links.framing import AwaitingVersion, FramingState, receive
-from ockam_ref.links.tcp_listener import TcpListener
+from ockam_ref.links.link_listener import LinkListener
 from ockam_ref.machine import LinkId, Now
 from ockam_ref.node import Node
 from ockam_ref.relays.service import RelayService
@@ -46,7 +46,7 @@ class Hub:
 
     def __init__(self, *, other_links: int = 0) -> None:
         self.node = Node(entropy=os.urandom)
-        self.listener, _ = self.node.start(TcpListener("S"), NOW)
+        self.listener, _ = self.node.start(LinkListener("S"), NOW)
         self.node.start(RelayService(local("service"), (), "forward_to_", ("S",), ("S",)), NOW)
         self.node.start(Echo(local("echo"), ("S",)), NOW)
         self.others = [self.accept() for _ in range(other_links)]

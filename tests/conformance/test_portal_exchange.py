@@ -18,8 +18,8 @@ from ockam_ref.events import (
     TimerFired,
     WorkerEvent,
 )
-from ockam_ref.links.tcp_link import TcpLink
-from ockam_ref.links.tcp_listener import TcpListener
+from ockam_ref.links.link_listener import LinkListener
+from ockam_ref.links.node_link import NodeLink
 from ockam_ref.machine import AnyMachine, LinkId, Machine, Now
 from ockam_ref.node import Node
 from ockam_ref.portals.inlet import Inlet
@@ -91,7 +91,7 @@ def test_the_inlet_against_the_bytes_of_a_peer() -> None:
     entropy = Entropy()
     node = Node(entropy=entropy)
     link, client = node.new_link(), node.new_link()
-    at, effects = node.start(TcpLink(link), NOW)
+    at, effects = node.start(NodeLink(link), NOW)
     assert sent(effects, link) == b"\x01"
     inlet, _ = node.start(Inlet((at, OUTLET)), NOW)
     entropy.next.append(I_VALUE)
@@ -115,7 +115,7 @@ def test_the_outlet_against_the_bytes_of_a_peer() -> None:
     entropy = Entropy()
     node = Node(entropy=entropy)
     link = node.new_link()
-    listener, _ = node.start(TcpListener("TCP"), NOW)
+    listener, _ = node.start(LinkListener("TCP"), NOW)
     node.start(Outlet(OUTLET, "target:80", ("TCP",)), NOW)
     assert sent(node.receive(LinkAccepted(link, listener, NOW)), link) == b"\x01"
 
@@ -159,7 +159,7 @@ def test_a_stream_that_was_cut(side: str) -> None:
     node = Node(entropy=entropy)
     link, client = node.new_link(), node.new_link()
     if side == "inlet":
-        at, _ = node.start(TcpLink(link), NOW)
+        at, _ = node.start(NodeLink(link), NOW)
         inlet, _ = node.start(Inlet((at, OUTLET)), NOW)
         entropy.next.append(I_VALUE)
         node.receive(LinkAccepted(client, inlet, NOW))
@@ -167,7 +167,7 @@ def test_a_stream_that_was_cut(side: str) -> None:
         effects = node.receive(LinkClosed(client, "reset", NOW))
         route = f"838182005820{B1}8182005820{A1}"
     else:
-        listener, _ = node.start(TcpListener("TCP"), NOW)
+        listener, _ = node.start(LinkListener("TCP"), NOW)
         node.start(Outlet(OUTLET, "target:80", ("TCP",)), NOW)
         node.receive(LinkAccepted(link, listener, NOW))
         entropy.next.append(O_VALUE)

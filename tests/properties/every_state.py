@@ -20,6 +20,8 @@ from ockam_ref.events import (
     BytesReceived,
     ChildSettled,
     ChildStarted,
+    DatagramsReceived,
+    HopReady,
     LinkAccepted,
     LinkClosed,
     LinkDrained,
@@ -27,6 +29,7 @@ from ockam_ref.events import (
     LinkFinished,
     LinkOpened,
     MessageReceived,
+    MtuChanged,
     PauseChanged,
     PeerCompared,
     RouteChanged,
@@ -82,7 +85,12 @@ def _messages(of: Surroundings) -> Iterable[WorkerEvent]:
 EVENTS: Mapping[type, Callable[[Surroundings], Iterable[WorkerEvent]]] = {
     MessageReceived: _messages,
     BytesReceived: lambda of: (BytesReceived(of.link, data, LATER) for data in (b"", b"\x01", b"x", bytes(70_000))),
-    LinkOpened: lambda of: (LinkOpened(of.link, LATER),),
+    DatagramsReceived: lambda of: (
+        DatagramsReceived(of.link, "127.0.0.1:9", datagrams, LATER)
+        for datagrams in ((), (b"",), (b"\x85", bytes(2000)))
+    ),
+    LinkOpened: lambda of: (LinkOpened(of.link, LATER), LinkOpened(of.link, LATER, 18)),
+    MtuChanged: lambda of: (MtuChanged(of.link, 512, LATER),),
     LinkFailed: lambda of: (LinkFailed(of.link, "refused", LATER),),
     LinkAccepted: lambda of: (
         LinkAccepted(LinkId(99), address, LATER) for address in (*of.addresses, local("elsewhere"))
@@ -94,6 +102,7 @@ EVENTS: Mapping[type, Callable[[Surroundings], Iterable[WorkerEvent]]] = {
     AddressGone: lambda of: (AddressGone(address, LATER) for address in (*of.addresses, local("elsewhere"))),
     PeerCompared: lambda _: (PeerCompared(refusal, LATER) for refusal in (None, "older")),
     ChildStarted: lambda of: (ChildStarted(address, LATER) for address in (*of.addresses, local("child"))),
+    HopReady: lambda of: (HopReady(link, local("hop"), LATER) for link in (of.link, LinkId(98))),
     ChildSettled: lambda of: (ChildSettled(address, LATER) for address in (*of.addresses, local("child"))),
     StopRequested: lambda _: (StopRequested("enough", LATER),),
     RouteChanged: lambda _: (

@@ -8,16 +8,10 @@ from hypothesis import strategies as st
 
 from ockam_ref.effects import Effect, Effects, Forward, SendBytes, TellBeyond, WatchTerminal
 from ockam_ref.events import BytesReceived, MessageReceived
-from ockam_ref.links import tcp_link
-from ockam_ref.links.framing import (
-    MAX_WAITING_CHUNKS,
-    AwaitingFrame,
-    AwaitingVersion,
-    Broken,
-    FramingState,
-    receive,
-)
-from ockam_ref.links.tcp_link import Ended, LinkState, TcpLinkState
+from ockam_ref.links import node_link
+from ockam_ref.links.form import Broken
+from ockam_ref.links.framing import MAX_WAITING_CHUNKS, AwaitingFrame, AwaitingVersion, FramingState, receive
+from ockam_ref.links.node_link import Ended, LinkState, NodeLinkState
 from ockam_ref.machine import LinkId
 from ockam_ref.wire.address import Address, local
 from ockam_ref.wire.local_message import LocalMessage
@@ -111,11 +105,11 @@ messages = st.builds(
 OPEN = LinkState(LINK, SENDER, RECEIVER, AwaitingVersion())
 
 
-def arrive(reads: list[bytes]) -> tuple[TcpLinkState, Effects]:
-    state: TcpLinkState = OPEN
+def arrive(reads: list[bytes]) -> tuple[NodeLinkState, Effects]:
+    state: NodeLinkState = OPEN
     effects: list[Effect] = []
     for read in reads:
-        state, more = tcp_link.receive(state, BytesReceived(LINK, read, NOW))
+        state, more = node_link.receive(state, BytesReceived(LINK, read, NOW))
         effects += more
     return state, tuple(effects)
 
@@ -135,7 +129,7 @@ def test_what_one_end_sends_enters_at_the_other(sent: list[LocalMessage], places
     stream = b"\x01"
     for message in sent:
         destination = message.push_front_onward_route(SENDER)
-        _, (written,) = tcp_link.receive(OPEN, MessageReceived(SENDER, SENDER, destination, NOW))
+        _, (written,) = node_link.receive(OPEN, MessageReceived(SENDER, SENDER, destination, NOW))
         assert isinstance(written, SendBytes)
         stream += b"".join(written.chunks)
     state, effects = arrive(cut(stream, places))

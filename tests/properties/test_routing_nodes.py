@@ -167,12 +167,13 @@ class Workers(RuleBasedStateMachine):
         node = self.stage
         records = {id(record): record for _, record in node._mailboxes.values()}
         assert all(not record.stopped for record in records.values())
-        assert node._link_owners == {link: record for record in records.values() for link in record.links}
+        assert node._owners == {owned: record for record in records.values() for owned in record.links}
         assert self.timers == {(record.address, name) for record in records.values() for name in record.timers}
         assert set(node._peers) <= set(NAMES)
-        for record in records.values():
-            assert all(id(watcher) in records for watcher, _ in record.watchers)
-            assert all((record, alias) in watched.watchers for watched, alias in record.watching)
+        watchers, watching = node._watches._watchers, node._watches._watching
+        assert {id(record) for record in (*watchers, *watching)} <= set(records)
+        pairs = {(watcher, watched, alias) for watched, rows in watchers.items() for watcher, alias in rows}
+        assert pairs == {(watcher, watched, alias) for watcher, rows in watching.items() for watched, alias in rows}
         assert not node._queue
         assert not node._out
 
@@ -184,7 +185,7 @@ class Workers(RuleBasedStateMachine):
             if not self.stage.addresses():
                 self.tables_agree()
                 assert not self.timers
-                assert not self.stage._link_owners
+                assert not self.stage._owners
 
 
 Workers.TestCase.settings = settings(stateful_step_count=12)

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ockam_ref.links import framing, tcp_link, tcp_listener
-from ockam_ref.links.framing import AwaitingFrame, AwaitingVersion, Broken
-from ockam_ref.links.tcp_link import LinkState
+from ockam_ref.links import framing, link_listener, node_link
+from ockam_ref.links.form import Broken
+from ockam_ref.links.framing import AwaitingFrame, AwaitingVersion
+from ockam_ref.links.node_link import LinkState
 from ockam_ref.machine import AnyMachine, LinkId
 from ockam_ref.relays import relay, remote, service
 from ockam_ref.relays.relay import Relaying
@@ -49,18 +50,22 @@ def link_state(state: framing.FramingState) -> StateBuilder:
 
 TABLES = [
     table(
-        tcp_link.MACHINE,
+        node_link.MACHINE,
         {
             "new": link_state(AwaitingVersion()),
             "between frames": link_state(AwaitingFrame()),
             "inside a head": link_state(AwaitingFrame((b"\x00",), 1, 4)),
             "inside a body": link_state(AwaitingFrame((b"\x00\x00\x00\x02", b"\x84"), 5, 6)),
-            "ended": tcp_link.Ended,
+            "ended": node_link.Ended,
         },
         Surroundings(addresses=(ME,)),
-        tcp_link.Ended,
+        node_link.Ended,
     ),
-    table(tcp_listener.MACHINE, {"listening": lambda: tcp_listener.Listening("S")}, Surroundings(addresses=(ME,))),
+    table(
+        link_listener.MACHINE,
+        {"listening": lambda: link_listener.Listening(link_listener.LinkListener("S"))},
+        Surroundings(addresses=(ME,)),
+    ),
     table(
         relay.MACHINE,
         {
@@ -92,7 +97,7 @@ TABLES = [
     table(uppercase.MACHINE, {"ready": lambda: ME}, Surroundings(addresses=(ME,), payloads=NAMES)),
     table(application.MACHINE, {"ready": NoneType}, Surroundings(addresses=(ME,))),
 ]
-MODULES = {module.MACHINE.name: module for module in (tcp_link, tcp_listener, relay, remote, service)}
+MODULES = {module.MACHINE.name: module for module in (node_link, link_listener, relay, remote, service)}
 CASES = [(one, name) for one in TABLES for name in one.builders]
 EVENTS_OF = {one.machine.name: list(one.events()) for one in TABLES}
 

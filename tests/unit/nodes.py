@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from ockam_ref.effects import Effects, HostEffects, Report
 from ockam_ref.events import MessageReceived, WorkerEvent
-from ockam_ref.links.tcp_link import LinkState
+from ockam_ref.links.node_link import LinkState
 from ockam_ref.machine import AnyMachine, Fresh, Machine, Mailbox, Needs, Now, Worker
 from ockam_ref.node import Node
 from ockam_ref.observations import MessageDropped, Observation

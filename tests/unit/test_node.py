@@ -890,13 +890,13 @@ def test_watching_costs_no_memory_over_and_over() -> None:
     for _ in range(100):
         stage.tell(A, GO)
     _, record = stage._mailboxes[A]
-    assert len(record.watching) == 2
+    assert len(stage._watches._watching[record]) == 2
     stage.stop(B, NOW)
-    assert len(record.watching) == 1
+    assert len(stage._watches._watching[record]) == 1
     assert watcher.events(AddressGone) == [AddressGone(B, NOW)]
     stage.stop(A, NOW)
-    _, remaining = stage._mailboxes[C]
-    assert len(remaining.watchers) == 0
+    assert not stage._watches._watching
+    assert not stage._watches._watchers
 
 
 @pytest.mark.spec("NODE-53")

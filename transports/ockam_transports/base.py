@@ -10,7 +10,9 @@ make it replaceable:
 * After ``close`` or ``abort`` the host hears nothing more of that link.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final, Protocol, TypeAlias
 
 from ockam_ref.machine import LinkId
@@ -28,19 +30,31 @@ LOW_WATER_BYTES: Final = 1024 * 1024
 Chunk: TypeAlias = bytes | bytearray | memoryview
 
 
-class Link(Protocol):
-    """One open, opening or closing byte stream, as the host sees it."""
+class LinkKind(StrEnum):
+    """What a link of a transport is like."""
+
+    STREAM = "stream"
+    """Bytes in order, without boundaries: every byte given to one end comes out of the other."""
+    PACKET = "packet"
+    """Packets in order, each whole: what one ``write`` took is what one ``bytes_received`` tells."""
+    DATAGRAM = "datagram"
+    """Packets that may be lost, doubled or overtake each other; an endpoint talks with many others."""
+
+
+class Sink(Protocol):
+    """What links and datagram endpoints have in common."""
 
     @property
     def id(self) -> LinkId:
-        """The number under which the host knows the link."""
+        """The number under which the host knows it."""
 
     @property
     def buffered(self) -> int:
-        """How many bytes were given to the link and have not left this process."""
+        """How many bytes were given to it and have not left this process."""
 
-    def write(self, chunks: Iterable[Chunk]) -> None:
-        """Take bytes to send, in order."""
+    @property
+    def mtu(self) -> int | None:
+        """The size in bytes of the largest packet; ``None`` for a stream, and where packets have no such bound."""
 
     def flush(self) -> None:
         """Act on what was asked since the last ``flush``: bytes, end, report; what cannot be done now, follows.
@@ -54,12 +68,6 @@ class Link(Protocol):
     def stop_reading(self) -> None:
         """Read nothing until ``start_reading``.  Idempotent."""
 
-    def finish_sending(self) -> None:
-        """After all bytes given so far, tell the other side that no more come; reading goes on."""
-
-    def report_drained(self) -> None:
-        """Answer with ``link_drained`` once all bytes given so far have left this process; once for several asks."""
-
     def report_relieved(self) -> None:
         """Answer with ``link_relieved`` once no more than ``LOW_WATER_BYTES`` wait."""
 
@@ -70,6 +78,30 @@ class Link(Protocol):
         """Free everything now; bytes that wait are lost, and the other side can tell that this was no orderly end."""
 
 
+class Link(Sink, Protocol):
+    """One open, opening or closing stream or packet link, as the host sees it."""
+
+    def write(self, chunks: Iterable[Chunk]) -> None:
+        """Take bytes to send, in order; on a packet link, the chunks together are one packet."""
+
+    def finish_sending(self) -> None:
+        """After all bytes given so far, tell the other side that no more come; reading goes on."""
+
+    def report_drained(self) -> None:
+        """Answer with ``link_drained`` once all bytes given so far have left this process; once for several asks."""
+
+
+class Endpoint(Sink, Protocol):
+    """A bound datagram socket: it sends to many others and hears from many."""
+
+    @property
+    def address(self) -> str:
+        """Where it is bound, with the port that the operating system chose."""
+
+    def send(self, target: str, datagrams: Sequence[Chunk]) -> None:
+        """Take datagrams for one target, in order; each may be lost, also by a target that cannot be resolved."""
+
+
 class LinkHost(Protocol):
     """What an adapter tells the host about its links."""
 
@@ -78,6 +110,12 @@ class LinkHost(Protocol):
 
     def bytes_received(self, link: LinkId, data: bytes) -> None:
         """Bytes came in, in order; they are the host's, the adapter keeps no view of them."""
+
+    def datagrams_received(self, link: LinkId, source: str, datagrams: tuple[bytes | memoryview, ...]) -> None:
+        """Datagrams came to an endpoint from one source, in this order; the adapter keeps no view of them."""
+
+    def mtu_changed(self, link: LinkId, mtu: int) -> None:
+        """From now on the largest packet of this open link has ``mtu`` bytes."""
 
     def link_opened(self, link: LinkId) -> None:
         """``open`` has succeeded."""
@@ -119,8 +157,8 @@ class Listener(Protocol):
         """Accept no more; the links accepted so far live on."""
 
 
-class StreamTransport(Protocol):
-    """A kind of byte stream: how to open one, how to listen for them."""
+class Transport(Protocol):
+    """A kind of link: how to open one, how to listen for them."""
 
     def open(self, link: LinkId, target: str) -> Link:
         """Begin to open a link; the host is told ``link_opened`` or ``link_failed`` later."""
@@ -131,3 +169,42 @@ class StreamTransport(Protocol):
         Raises:
             OckamError: nobody can listen there; the message says why and what to do.
         """
+
+
+class DatagramTransport(Protocol):
+    """A transport of datagrams: who sends is not accepted but heard."""
+
+    def open(self, link: LinkId, target: str) -> Link:
+        """Begin to open a packet link that talks with ``target`` only; its packets may be lost."""
+
+    async def bind(self, link: LinkId, address: str) -> Endpoint:
+        """Return an endpoint bound to ``address``; nothing is read before ``start_reading``.
+
+        Raises:
+            OckamError: it cannot be bound there; the message says why and what to do.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class TransportPlugin:
+    """What an entry point of the group ``ockam_ref.transports`` names: one transport that is installed.
+
+    Attributes:
+        name: what people write, in lower case: ``tcp``.
+        transport_type: the first half of its addresses in routes; 1 to 5 are Ockam's, 6 to 255 are free.
+        kind: what its links are like.
+        form: how messages lie in them, a name of ``ockam_ref.links.forms``; ``framed`` for any stream of bytes,
+            ``packet`` for packets that can have any size.
+        address_form: the second half of its addresses, for people: ``host:port``.
+        summary: one line for people.
+        create: makes the transport for one host, on the running event loop.  What is heavy is imported here or later,
+            and raises ``OckamError`` with what to install where it is missing.
+    """
+
+    name: str
+    transport_type: int
+    kind: LinkKind
+    form: str
+    address_form: str
+    summary: str
+    create: Callable[[LinkHost], Transport | DatagramTransport]

@@ -78,6 +78,8 @@ class StreamSocketLink:
         "id",
     )
 
+    mtu: Final = None
+
     def __init__(
         self,
         link: LinkId,

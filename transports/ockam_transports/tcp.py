@@ -8,7 +8,7 @@ from typing import Final
 
 from ockam_ref.errors import ErrorCode, OckamError
 from ockam_ref.machine import LinkId
-from ockam_transports.base import Acceptor, LinkHost
+from ockam_transports.base import Acceptor, LinkHost, LinkKind, TransportPlugin
 from ockam_transports.connecting import Connecting
 from ockam_transports.host_port import HostPort, parse_host_port
 from ockam_transports.reasons import describe
@@ -161,3 +161,14 @@ def _configure(sock: socket.socket) -> None:
     except OSError:
         # the other side is gone already; the first read or write says so
         return
+
+
+PLUGIN: Final = TransportPlugin(
+    name="tcp",
+    transport_type=1,
+    kind=LinkKind.STREAM,
+    form="framed",
+    address_form="host:port",
+    summary="TCP, as every Ockam node speaks it",
+    create=TcpTransport,
+)

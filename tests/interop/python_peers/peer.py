@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Final, TypeAlias
 
-from ockam_ref.asyncio import Node, Routed, SecureChannel, TcpConnection
+from ockam_ref.asyncio import Node, NodeConnection, Routed, SecureChannel
 from ockam_ref.asyncio.hops import Flow, Hop
 from ockam_ref.channels.trust import TRUST_EVERYONE, TrustPolicy
 from ockam_ref.errors import OckamError
@@ -138,7 +138,7 @@ async def start_workers(node: Node, *sources: Flow) -> None:
 
 async def connect(node: Node, options: Options) -> tuple[Hop, ...]:
     """Return the route that leads to the workers of the other node."""
-    connection: TcpConnection = await node.tcp_connect(options.node or options.hub or options.via)
+    connection: NodeConnection = await node.tcp_connect(options.node or options.hub or options.via)
     hop = options.forwarding_address or options.hop
     return (connection, hop) if hop else (connection,)
 

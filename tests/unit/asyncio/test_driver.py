@@ -36,6 +36,7 @@ class FakeLink:
     def __init__(self, number: LinkId) -> None:
         self.id = number
         self.buffered = 0
+        self.mtu = None
         self.asked: list[str] = []
 
     def write(self, chunks: Iterable[Any]) -> None:
@@ -67,7 +68,8 @@ class Scene:
         self.driver = Driver()
         self.a, self.b = FakeLink(A), FakeLink(B)
         self.driver._links = {A: self.a, B: self.b}
-        self.driver.transport = self.transport = FakeTransport()  # type: ignore[assignment]
+        self.transport = FakeTransport()
+        self.driver._transports["tcp"] = self.transport  # type: ignore[assignment]
         self.events: list[Any] = []
         self.answers: list[Any] = []
         core: Any = self.driver.core
@@ -232,7 +234,7 @@ async def test_opening_is_answered_to_who_asked(it: Scene) -> None:
     number = it.transport.opened[-1][0]
     it.driver.link_opened(number)
     it.driver.link_opened(number)
-    assert await opening == number
+    assert (await opening).id == number
 
     failing = asyncio.ensure_future(it.driver.open("host:3", 1))
     await asyncio.sleep(0)

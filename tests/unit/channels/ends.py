@@ -12,7 +12,7 @@ from ockam_ref.channels.trust import TrustEveryone, TrustPolicy
 from ockam_ref.effects import Effect, Effects, Forward, Report
 from ockam_ref.events import MessageReceived, PeerCompared, WorkerEvent
 from ockam_ref.identities.local import LocalIdentity, create_local_identity
-from ockam_ref.links.tcp_listener import TcpListener
+from ockam_ref.links.link_listener import LinkListener
 from ockam_ref.machine import AnyMachine, Fresh, LinkId, Mailbox, Now
 from ockam_ref.observations import ChannelOpened, Observation
 from ockam_ref.testing.memory_host import MemoryHost, MemoryNetwork
@@ -170,7 +170,7 @@ class World:
     def __init__(self, *, bob: LocalIdentity = BOB, trust: TrustPolicy | None = None, seed_number: int = 0) -> None:
         self.net = MemoryNetwork(seed_number)
         self.alice, self.bob = self.net.host("alice"), self.net.host("bob")
-        self.tcp = self.bob.start(TcpListener("TCP"))
+        self.tcp = self.bob.start(LinkListener("TCP"))
         self.hop = self.net.connect(self.alice, self.bob, self.tcp)
         trust = trust or TrustEveryone()
         self.bob.start(SecureChannelListener(LISTENER, bob, "CHANNELS", trust, consumer_of=("TCP",)))

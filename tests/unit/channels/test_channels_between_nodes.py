@@ -10,8 +10,8 @@ from ockam_ref.channels.listener import SecureChannelListener
 from ockam_ref.channels.trust import TrustIdentifier
 from ockam_ref.errors import ErrorCode
 from ockam_ref.events import BytesReceived
-from ockam_ref.links.tcp_link import LinkState
-from ockam_ref.links.tcp_listener import TcpListener
+from ockam_ref.links.link_listener import LinkListener
+from ockam_ref.links.node_link import LinkState
 from ockam_ref.machine import Mailbox
 from ockam_ref.observations import ChannelClosed, ChannelOpened, HandshakeFailed
 from ockam_ref.relays.remote import RemoteRelay
@@ -312,7 +312,7 @@ def test_the_responder_follows_to_another_connection_and_watches_each_once() -> 
         record.state = replace(record.state, remote_route=(hops[number % 2], accepted.worker))
         say(world.alice, world.app_a, opened.encryptor, local("app-b"))
     assert len(world.bob.delivered) == 20
-    assert len(world.bob.node._mailboxes[accepted.worker][1].watching) == 2
+    assert len(world.bob.node._watches._watching[world.bob.node._mailboxes[accepted.worker][1]]) == 2
     world.alice.stop(world.hop)  # not the one in use
     world.net.run()
     assert accepted.worker in world.bob.node
@@ -373,7 +373,7 @@ def test_a_channel_within_one_node() -> None:
 def test_a_channel_through_a_node_between() -> None:
     net = MemoryNetwork()
     alice, middle, bob = net.host("alice"), net.host("middle"), net.host("bob")
-    at_middle, at_bob = middle.start(TcpListener("M")), bob.start(TcpListener("B"))
+    at_middle, at_bob = middle.start(LinkListener("M")), bob.start(LinkListener("B"))
     first = net.connect(alice, middle, at_middle)
     second = net.connect(middle, bob, at_bob)
     middle.node.flow_controls.add_consumer(second, "M")
@@ -402,7 +402,7 @@ def test_a_channel_through_a_node_between() -> None:
 def test_both_ends_of_a_channel_over_a_hub_learn_that_a_link_to_the_hub_has_died(dead: str) -> None:
     net = MemoryNetwork()
     alice, hub, bob = net.host("alice"), net.host("hub"), net.host("bob")
-    at_hub = hub.start(TcpListener("HUB"))
+    at_hub = hub.start(LinkListener("HUB"))
     hub.start(RelayService(local("relays"), consumer_of=("HUB",), relay_consumer_of=("HUB",)))
     of_bob, of_alice = net.connect(bob, hub, at_hub), net.connect(alice, hub, at_hub)
     producer = bob.node.flow_controls.find_producer(of_bob)
@@ -424,8 +424,8 @@ def test_both_ends_of_a_channel_over_a_hub_learn_that_a_link_to_the_hub_has_died
     net.run()
     other = bob if dead == "initiator" else alice
     assert [closed.reason for closed in observed(other, ChannelClosed)] == ["the way to the peer is gone"] * 2
-    assert not alice.node._beyond
-    assert not bob.node._beyond
+    assert not alice.node._watches._at_place
+    assert not bob.node._watches._at_place
 
 
 @pytest.mark.spec("LINK-34")

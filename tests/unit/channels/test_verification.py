@@ -31,7 +31,7 @@ from ockam_ref.identities.purpose_keys import (
     encode_attestation,
     encode_attestation_data,
 )
-from ockam_ref.links.tcp_listener import TcpListener
+from ockam_ref.links.link_listener import LinkListener
 from ockam_ref.observations import ChannelOpened, HandshakeFailed
 from ockam_ref.testing.memory_host import MemoryHost, MemoryNetwork
 from ockam_ref.wire import cbor
@@ -282,7 +282,7 @@ SHOWN = {"original": bob(ORIGINAL, KEY), "newer": bob(NEWER, NEXT_KEY), "fork": 
 
 def shake_hands(*, initiator: MemoryHost, own: LocalIdentity, responder: MemoryHost, answering: LocalIdentity) -> None:
     listener = local(f"listener of {initiator.name}")
-    tcp = responder.start(TcpListener(f"TCP of {initiator.name}"))
+    tcp = responder.start(LinkListener(f"TCP of {initiator.name}"))
     responder.start(SecureChannelListener(listener, answering, "CHANNELS", consumer_of=(f"TCP of {initiator.name}",)))
     hop = initiator.network.connect(initiator, responder, tcp)
     initiator.start(SecureChannel(own, (hop, listener), f"FLOW to {responder.name}"))

@@ -6,14 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from ockam_ref.links.framing import (
-    MAX_WAITING_CHUNKS,
-    AwaitingFrame,
-    AwaitingVersion,
-    Broken,
-    FramingState,
-    receive,
-)
+from ockam_ref.links.form import Broken
+from ockam_ref.links.framing import MAX_WAITING_CHUNKS, AwaitingFrame, AwaitingVersion, FramingState, receive
 from ockam_ref.wire.transport_message import MAX_MESSAGE_LENGTH
 from tests.unit.nodes import framed
 

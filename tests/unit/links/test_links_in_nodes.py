@@ -5,8 +5,8 @@ import pytest
 from ockam_ref.effects import CloseLink, SendBytes, StartReading
 from ockam_ref.errors import ErrorCode, MisuseError
 from ockam_ref.events import BytesReceived, LinkAccepted, LinkClosed, LinkFinished
-from ockam_ref.links.tcp_link import LinkState, TcpLink
-from ockam_ref.links.tcp_listener import TcpListener
+from ockam_ref.links.link_listener import LinkListener
+from ockam_ref.links.node_link import LinkState, NodeLink
 from ockam_ref.machine import LinkId, Mailbox
 from ockam_ref.node import Node
 from ockam_ref.observations import LinkLost
@@ -25,7 +25,7 @@ class Pair:
     def __init__(self) -> None:
         self.net = MemoryNetwork(3)
         self.client, self.server = self.net.host("client"), self.net.host("server")
-        self.listener = self.server.start(TcpListener("S"))
+        self.listener = self.server.start(LinkListener("S"))
         self.server.start(Echo(local("echo"), ("S",)))
         self.hop = self.net.connect(self.client, self.server, self.listener)
         self.app = self.client.start(Application((Mailbox(local("app")),)))
@@ -53,7 +53,7 @@ def link_of(host: MemoryHost, hop: Address) -> LinkId:
 @pytest.mark.spec("LINK-30")
 def test_an_accepted_link_becomes_a_connection() -> None:
     node = Node(entropy=names("listener", "sender", "receiver", "P"))
-    listener, _ = node.start(TcpListener("S"), NOW)
+    listener, _ = node.start(LinkListener("S"), NOW)
     link = node.new_link()
     assert node.receive(LinkAccepted(link, listener, NOW)) == [SendBytes(link, (b"\x01",)), StartReading(link)]
     assert node.addresses_of(local("sender")) == (local("sender"), local("receiver"))
@@ -144,7 +144,7 @@ def test_a_message_that_ends_at_the_connection_is_a_heartbeat_for_the_peer() -> 
 def test_a_lost_connection_leaves_nothing_behind(ending: type[LinkFinished] | type[LinkClosed]) -> None:
     node = Node(entropy=names("sender", "receiver", "P"))
     link = node.new_link()
-    hop, _ = node.start(TcpLink(link, consumer_of=("X",)), NOW)
+    hop, _ = node.start(NodeLink(link, consumer_of=("X",)), NOW)
     node.flow_controls.add_consumer(local("echo"), "P")
     event = LinkFinished(link, NOW) if ending is LinkFinished else LinkClosed(link, "reset", NOW)
     effects = node.receive(event)

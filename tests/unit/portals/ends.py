@@ -8,7 +8,7 @@ from ockam_ref.channels.initiator import SecureChannel
 from ockam_ref.channels.listener import SecureChannelListener
 from ockam_ref.effects import Effects, SendBytes
 from ockam_ref.events import BytesReceived, LinkClosed, LinkDrained, LinkFinished, LinkOpened
-from ockam_ref.links.tcp_listener import TcpListener
+from ockam_ref.links.link_listener import LinkListener
 from ockam_ref.machine import LinkId
 from ockam_ref.observations import ChannelOpened, ConnectionClosed, ConnectionOpened
 from ockam_ref.portals import inlet, outlet
@@ -135,7 +135,7 @@ class HubWorld:
     def __init__(self, seed_number: int = 0) -> None:
         self.net = net = MemoryNetwork(seed_number)
         self.hub, self.bob, self.alice = net.host("hub"), net.host("bob"), net.host("alice")
-        tcp = self.hub.start(TcpListener("HUB"))
+        tcp = self.hub.start(LinkListener("HUB"))
         self.hub.start(RelayService(local("relays"), (), "forward_to_", ("HUB",), ("HUB",)))
         way = net.connect(self.bob, self.hub, tcp)
         flow = self.bob.node.flow_controls.find_producer(way)

@@ -231,7 +231,7 @@ def test_the_end_of_the_link_closes_both_sockets(world: PortalWorld, at: str) ->
 
 def hop_of(bob: MemoryHost) -> Address:
     """The address of Bob's end of the link."""
-    (address,) = (owner.address for owner in set(bob.node._link_owners.values()) if owner.machine.name == "tcp link")
+    (address,) = (owner.address for owner in set(bob.node._owners.values()) if owner.machine.name == "node link")
     return address
 
 

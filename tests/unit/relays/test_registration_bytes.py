@@ -11,8 +11,8 @@ import pytest
 
 from ockam_ref.effects import HostEffects, SendBytes
 from ockam_ref.events import BytesReceived, LinkAccepted
-from ockam_ref.links.tcp_link import TcpLink
-from ockam_ref.links.tcp_listener import TcpListener
+from ockam_ref.links.link_listener import LinkListener
+from ockam_ref.links.node_link import NodeLink
 from ockam_ref.machine import LinkId
 from ockam_ref.node import Node
 from ockam_ref.observations import RelayReady
@@ -78,7 +78,7 @@ class Client:
     def __init__(self) -> None:
         self.node = Node(entropy=names("bt", "bt_rx", "C", R, "r_int"))
         self.link = self.node.new_link()
-        self.hop, _ = self.node.start(TcpLink(self.link), NOW)
+        self.hop, _ = self.node.start(NodeLink(self.link), NOW)
         self.node.receive(BytesReceived(self.link, b"\x01", NOW))
 
     def register(self, service: str, name: str | None) -> list[bytes]:
@@ -94,7 +94,7 @@ class Hub:
 
     def __init__(self, *further: str) -> None:
         self.node = Node(entropy=names("listener", *further))
-        self.listener, _ = self.node.start(TcpListener("S"), NOW)
+        self.listener, _ = self.node.start(LinkListener("S"), NOW)
         self.node.start(RelayService(local("forwarding_service"), (), "", ("S",), ("S",)), NOW)
         self.node.start(RelayService(local("static_forwarding_service"), (), "forward_to_", ("S",), ("S",)), NOW)
 

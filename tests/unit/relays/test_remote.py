@@ -14,7 +14,7 @@ from ockam_ref.effects import (
 )
 from ockam_ref.errors import ErrorCode, MisuseError
 from ockam_ref.events import AddressGone, StopRequested, TimerFired
-from ockam_ref.links.tcp_listener import TcpListener
+from ockam_ref.links.link_listener import LinkListener
 from ockam_ref.machine import Mailbox
 from ockam_ref.node import Node
 from ockam_ref.observations import MessageDropped, RelayFailed, RelayReady
@@ -206,7 +206,7 @@ class World:
     def __init__(self, *, with_service: bool = True) -> None:
         self.net = MemoryNetwork(6)
         self.hub, self.bob = self.net.host("hub"), self.net.host("bob")
-        listener = self.hub.start(TcpListener("S"))
+        listener = self.hub.start(LinkListener("S"))
         if with_service:
             self.hub.start(RelayService(local("service"), (), "forward_to_", ("S",), ("S",)))
         self.bt = self.net.connect(self.bob, self.hub, listener)

@@ -7,7 +7,7 @@ import pytest
 from ockam_ref.channels.initiator import SecureChannel
 from ockam_ref.channels.listener import SecureChannelListener
 from ockam_ref.identities.local import LocalIdentity, create_local_identity
-from ockam_ref.links.tcp_listener import TcpListener
+from ockam_ref.links.link_listener import LinkListener
 from ockam_ref.machine import Mailbox
 from ockam_ref.observations import ChannelOpened, RelayReady
 from ockam_ref.portals.inlet import Inlet
@@ -37,7 +37,7 @@ class World:
         self.hub = TracedHost(self.net, "hub", "h_lst", "hb", "hb_rx", "P_bob", "unused", "ha", "ha_rx", "P_alice")
         self.bob = TracedHost(self.net, "bob", "bt", "bt_rx", "C_bob", "r", "r_int", "bd", "bd_int", "be", "P_ch", "O")
         self.alice = TracedHost(self.net, "alice", "at", "at_rx", "C_alice", "ad", "ad_int", "ae", "inlet", "I")
-        self.hub.start(TcpListener("S"))
+        self.hub.start(LinkListener("S"))
         self.hub.start(
             RelayService(
                 local("forwarding_service"), (local("static_forwarding_service"),), "forward_to_", ("S",), ("S",)

@@ -4,8 +4,8 @@ import pytest
 
 from ockam_ref.effects import AddConsumer, Effects, IfTaken, StartWorker
 from ockam_ref.events import BytesReceived, ChildSettled, ChildStarted
-from ockam_ref.links.tcp_link import LinkState
-from ockam_ref.links.tcp_listener import TcpListener
+from ockam_ref.links.link_listener import LinkListener
+from ockam_ref.links.node_link import LinkState
 from ockam_ref.machine import Mailbox
 from ockam_ref.node import Node
 from ockam_ref.observations import MessageDropped, RelayRegistered, RelayRemoved
@@ -137,7 +137,7 @@ class Hub:
     def __init__(self, prefix: str = "forward_to_") -> None:
         self.net = MemoryNetwork(4)
         self.host = self.net.host("hub")
-        self.listener = self.host.start(TcpListener("S"))
+        self.listener = self.host.start(LinkListener("S"))
         self.service = local("static_forwarding_service")
         self.host.start(RelayService(local("forwarding_service"), (self.service,), prefix, ("S",), ("S",)))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ockam_ref.links.tcp_listener import TcpListener
+from ockam_ref.links.link_listener import LinkListener
 from ockam_ref.machine import Mailbox
 from ockam_ref.testing.memory_host import MemoryNetwork
 from ockam_ref.wire.address import local
@@ -28,10 +28,10 @@ class ThreeNodes:
         self.responder = TracedHost(self.net, "R", "r_lst", "c_rm", "r_rx", "P_R")
         self.middle = TracedHost(self.net, "M", "c_mr", "m_rx", "C_R", "m_lst", "c_mi", "m_rx2", "P_I")
         self.initiator = TracedHost(self.net, "I", "c_im", "i_rx", "C_M")
-        self.responder.start(TcpListener("S_R"))
+        self.responder.start(LinkListener("S_R"))
         self.responder.start(Echo(local("echoer"), ("S_R",)))
         self.net.connect(self.middle, self.responder, local("r_lst"))
-        self.middle.start(TcpListener("S_M"))
+        self.middle.start(LinkListener("S_M"))
         self.net.connect(self.initiator, self.middle, local("m_lst"))
         self.initiator.start(Application((Mailbox(local("app")),), ("C_M",)))
         for host in self.net.hosts:

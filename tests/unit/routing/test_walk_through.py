@@ -13,7 +13,7 @@ from ockam_ref.channels.initiator import HANDSHAKE_TIMEOUT_S, SecureChannel
 from ockam_ref.channels.listener import SecureChannelListener
 from ockam_ref.errors import ErrorCode, MisuseError
 from ockam_ref.identities.local import LocalIdentity, create_local_identity
-from ockam_ref.links.tcp_listener import TcpListener
+from ockam_ref.links.link_listener import LinkListener
 from ockam_ref.machine import Mailbox
 from ockam_ref.node import Node
 from ockam_ref.observations import ChannelOpened, HandshakeFailed
@@ -58,14 +58,14 @@ class Seed:
         self.net = MemoryNetwork(11)
         self.relayed: list[LocalMessage] = []  # what the relay worker at M was given, of the last channel
         self.r, self.m, self.i = (self.net.host(name) for name in "RMI")
-        self.r_lst = self.r.start(TcpListener("S_R"))
+        self.r_lst = self.r.start(LinkListener("S_R"))
         opened = ("S_R",) if listener_is_open else ()
         self.r.start(SecureChannelListener(BOB_LISTENER, identity("bob"), "L", consumer_of=opened))
         self.r.start(Echo(ECHOER, ("L",)))
         self.r.start(Application((Mailbox(APP),)))
         self.m_bob = self.connect(self.m, self.r, self.r_lst)
         self.r_tcp = self.links(self.r)[-1]
-        self.m_lst = self.m.start(TcpListener("S_M"))
+        self.m_lst = self.m.start(LinkListener("S_M"))
         self.m.start(Application((Mailbox(FORWARD_TO_BOB),), ("S_M",)))
         self.m.start(Application((Mailbox(APP),)))
         self.i_tcp = self.connect(self.i, self.m, self.m_lst)

@@ -29,7 +29,7 @@ from ockam_ref.events import (
     PauseChanged,
     TimerFired,
 )
-from ockam_ref.links.tcp_listener import TcpListener
+from ockam_ref.links.link_listener import LinkListener
 from ockam_ref.machine import LinkId, Mailbox
 from ockam_ref.node import Node
 from ockam_ref.observations import LinkLost, MessageDropped
@@ -50,7 +50,7 @@ class World:
     def __init__(self, seed: int = 0) -> None:
         self.net = MemoryNetwork(seed)
         self.client, self.server = self.net.host("client"), self.net.host("server")
-        self.listener = self.server.start(TcpListener("S"))
+        self.listener = self.server.start(LinkListener("S"))
         self.server.start(Echo(ECHO, ("S",)))
         self.hop = self.net.connect(self.client, self.server, self.listener)
         self.app = self.client.start(Application((Mailbox(local("app")),)))
@@ -141,7 +141,7 @@ def test_the_version_byte_is_no_frame() -> None:
     net = MemoryNetwork()
     client, server = net.host("client"), net.host("server")
     net.tamper_frame = lambda *_: ()
-    listener = server.start(TcpListener("S"))
+    listener = server.start(LinkListener("S"))
     net.connect(client, server, listener)
     assert [data for _, _, data in net.bytes_seen] == [b"\x01", b"\x01"]
 

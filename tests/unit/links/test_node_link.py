@@ -13,20 +13,37 @@ from ockam_ref.effects import (
     Own,
     Report,
     SendBytes,
+    SetTimer,
     StartReading,
     StopWorker,
+    Tell,
     TellBeyond,
     WatchTerminal,
 )
-from ockam_ref.events import AddressGone, BytesReceived, LinkClosed, LinkFinished, StopRequested
+from ockam_ref.events import (
+    AddressGone,
+    BytesReceived,
+    HopReady,
+    LinkClosed,
+    LinkFinished,
+    MtuChanged,
+    StopRequested,
+    TimerFired,
+)
+from ockam_ref.links.form import Fault, Form
 from ockam_ref.links.framing import AwaitingFrame, AwaitingVersion
-from ockam_ref.links.tcp_link import MAX_ROUTES_LENGTH, Ended, LinkState, TcpLink, TcpLinkState, receive, start
-from ockam_ref.machine import LinkId, Mailbox
+from ockam_ref.links.node_link import MAX_ROUTES_LENGTH, Ended, LinkState, NodeLink, NodeLinkState, receive, start
+from ockam_ref.machine import LinkId, Mailbox, Now
 from ockam_ref.observations import LinkLost, MessageDropped
 from ockam_ref.routing.access_control import ALLOW_ALL, DENY_ALL, AllowConsumers
 from ockam_ref.wire.address import TCP, Address, local
 from ockam_ref.wire.local_message import LocalInfo, LocalMessage
-from ockam_ref.wire.transport_message import MAX_MESSAGE_LENGTH, TransportMessage, encode_transport_message
+from ockam_ref.wire.transport_message import (
+    MAX_MESSAGE_LENGTH,
+    TransportMessage,
+    decode_transport_message,
+    encode_transport_message,
+)
 from tests.unit.nodes import NOW, framed, fresh, received, reported, route, rules
 
 LINK = LinkId(5)
@@ -41,7 +58,7 @@ def message(onward: str, back: str = "", payload: bytes = b"payload", context: s
     return TransportMessage(route(onward), route(back), payload, context)
 
 
-def arrive(data: bytes, state: LinkState = OPEN) -> tuple[TcpLinkState, Effects]:
+def arrive(data: bytes, state: LinkState = OPEN) -> tuple[NodeLinkState, Effects]:
     return receive(state, BytesReceived(LINK, data, NOW))
 
 
@@ -54,7 +71,10 @@ def forwarded(effects: Effects) -> list[LocalMessage]:
 
 @pytest.mark.spec("LINK-1", "LINK-20", "RT-32")
 def test_an_outgoing_connection() -> None:
-    worker = start(TcpLink(LINK, "C", consumer_of=("X", "Y")), fresh("sender", "receiver", flow_control_ids=("drawn",)))
+    worker = start(
+        NodeLink(LINK, flow_control_id="C", consumer_of=("X", "Y")),
+        fresh("sender", "receiver", flow_control_ids=("drawn",)),
+    )
     assert worker.mailboxes == (
         Mailbox(SENDER, ALLOW_ALL, DENY_ALL, terminal=True),
         Mailbox(RECEIVER, DENY_ALL, AllowConsumers("C", None)),
@@ -72,7 +92,7 @@ def test_an_outgoing_connection() -> None:
 
 @pytest.mark.spec("LINK-20", "RT-36")
 def test_an_accepted_connection_has_a_flow_control_of_its_own() -> None:
-    worker = start(TcpLink(LINK, spawner_id="S"), fresh("sender", "receiver", flow_control_ids=("drawn",)))
+    worker = start(NodeLink(LINK, spawner_id="S"), fresh("sender", "receiver", flow_control_ids=("drawn",)))
     assert worker.mailboxes[1] == Mailbox(RECEIVER, DENY_ALL, AllowConsumers("drawn", "S"))
     assert AddProducer(RECEIVER, "drawn", "S", (SENDER,)) in worker.effects
 
@@ -99,7 +119,7 @@ def test_a_typed_hop_is_a_hop_like_any_other() -> None:
 @pytest.mark.spec("LINK-1", "LINK-3")
 def test_messages_may_come_in_any_pieces() -> None:
     data = b"\x01" + framed(message("one")) + framed(message("two"))
-    state: TcpLinkState = NEW
+    state: NodeLinkState = NEW
     entered: list[LocalMessage] = []
     for byte in data:
         assert isinstance(state, LinkState)
@@ -220,7 +240,7 @@ def test_each_change_of_the_next_hop_is_watched() -> None:
 def test_a_hop_that_is_gone_is_told_by_a_heartbeat_with_its_address() -> None:
     state, (sent,) = receive(OPEN, AddressGone(local("gone"), NOW))
     assert isinstance(sent, SendBytes)
-    assert sent == SendBytes(LINK, (framed(TransportMessage((), (local("gone"),), b"", "{}")),))
+    assert b"".join(sent.chunks) == framed(TransportMessage((), (local("gone"),), b"", "{}"))
     assert state == OPEN
 
 
@@ -318,3 +338,94 @@ def test_a_stopped_connection_is_closed() -> None:
 def test_an_ended_connection_ignores_everything() -> None:
     for event in (received("sender x"), BytesReceived(LINK, b"x", NOW), LinkClosed(LINK, "r", NOW)):
         assert receive(Ended(), event) == (Ended(), ())
+
+
+# ---- other forms than frames
+
+
+def cut_packet(count: int, data: bytes | memoryview) -> tuple[int, list[memoryview | Fault]]:
+    """Count packets; take an empty one for a fault."""
+    return count + 1, [memoryview(data) if data else Fault("empty", "a packet without bytes")]
+
+
+def pack_packet(message: TransportMessage, mtu: int | None) -> list[tuple[bytes, ...]]:
+    """Cut the encoding into packets of the size of the link."""
+    data = encode_transport_message(message)
+    size = mtu or len(data)
+    return [(data[start : start + size],) for start in range(0, len(data), size)]
+
+
+PACKETS = Form("test", (), 0, cut_packet, decode_transport_message, pack_packet, undecodable_ends=False)
+
+
+@pytest.mark.spec("LINK-13")
+def test_a_form_without_a_greeting_sends_none() -> None:
+    worker = start(NodeLink(LINK, PACKETS, mtu=20), fresh("sender", "receiver", flow_control_ids=("F",)))
+    assert not [effect for effect in worker.effects if isinstance(effect, SendBytes)]
+    assert worker.effects[-1] == StartReading(LINK)
+
+
+@pytest.mark.spec("LINK-13")
+def test_a_message_leaves_in_packets_of_the_size_of_the_link() -> None:
+    state: NodeLinkState = LinkState(LINK, SENDER, RECEIVER, 0, form=PACKETS, mtu=20)
+    event = received("sender far", "back", bytes(60))
+    _, effects = receive(state, event)
+    sizes = [len(b"".join(effect.chunks)) for effect in effects if isinstance(effect, SendBytes)]
+    assert set(sizes[:-1]) == {20}
+    state, _ = receive(state, MtuChanged(LINK, 50, NOW))
+    _, effects = receive(state, event)
+    assert next(len(b"".join(effect.chunks)) for effect in effects if isinstance(effect, SendBytes)) == 50
+
+
+@pytest.mark.spec("LINK-13", "LINK-14")
+def test_faults_and_unreadable_bodies_are_drops_where_the_form_says_so() -> None:
+    state: NodeLinkState = LinkState(LINK, SENDER, RECEIVER, 0, form=PACKETS)
+    good = encode_transport_message(TransportMessage((local("here"),), (), b"x"))
+    rules_seen = []
+    for packet in (b"", b"\xff", good):
+        state, effects = receive(state, BytesReceived(LINK, packet, NOW))
+        rules_seen.append(rules(effects) or [type(effect).__name__ for effect in effects])
+    assert rules_seen == [["empty"], ["undecodable"], ["Forward", "WatchTerminal"]]
+    assert isinstance(state, LinkState)
+    assert state.cutting == 3
+
+
+@pytest.mark.spec("LINK-15")
+def test_an_alias_stands_in_the_way_back_and_is_an_address_of_the_sender() -> None:
+    alias = Address(4, b"ble_client_addr")
+    config = NodeLink(LINK, alias=alias)
+    worker = start(config, fresh("sender", "receiver", flow_control_ids=("F",)))
+    assert [mailbox.address for mailbox in worker.mailboxes] == [SENDER, alias, RECEIVER]
+    assert AddProducer(RECEIVER, "F", None, (SENDER, alias)) in worker.effects
+    data = framed(TransportMessage((local("here"),), (local("there"),), b""))
+    _, effects = receive(worker.state, BytesReceived(LINK, b"\x01" + data, NOW))
+    (forward,) = [effect for effect in effects if isinstance(effect, Forward)]
+    assert forward.message.return_route == (alias, local("there"))
+
+
+@pytest.mark.spec("LINK-16")
+def test_an_idle_link_is_closed_and_a_used_one_is_not() -> None:
+    worker = start(
+        NodeLink(LINK, idle_s=60, asked_by=local("asked")), fresh("sender", "receiver", flow_control_ids=("F",))
+    )
+    assert Tell(local("asked"), HopReady(LINK, SENDER, NOW)) in worker.effects
+    assert SetTimer("idle", NOW.monotonic + 60) in worker.effects
+    later = Now(NOW.monotonic + 60, NOW.unix + 60)
+    state, effects = receive(worker.state, TimerFired("idle", later))
+    assert effects == (SetTimer("idle", later.monotonic + 60),)
+    for event in (
+        received("sender far"),
+        BytesReceived(LINK, b"\x01" + framed(TransportMessage((local("x"),), (), b"")), NOW),
+    ):
+        used, _ = receive(state, event)
+        used, effects = receive(used, TimerFired("idle", later))
+        assert effects == (SetTimer("idle", later.monotonic + 60),)
+    ended, effects = receive(state, TimerFired("idle", later))
+    assert ended == Ended()
+    reason = "nothing has passed for 60 s"
+    assert effects == (
+        CloseLink(LINK, reason),
+        Report(LinkLost(SENDER, LINK, reason)),
+        StopWorker(SENDER, reason),
+    )
+    assert receive(OPEN, TimerFired("idle", later)) == (OPEN, ())

@@ -1,0 +1,19 @@
+"""The forms of messages in links, by name."""
+
+import pytest
+
+from ockam_ref.errors import MisuseError
+from ockam_ref.links.forms import FORMS, find_form
+from ockam_ref.links.framing import FRAMED
+
+
+@pytest.mark.spec("LINK-13")
+def test_forms_are_found_by_their_names() -> None:
+    assert find_form("framed") is FRAMED
+    assert all(form.name == name for name, form in FORMS.items())
+
+
+@pytest.mark.spec("LINK-13")
+def test_an_unknown_form_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(MisuseError, match=r"'nonsense' is no form .* framed"):
+        find_form("nonsense")
