@@ -146,6 +146,30 @@ class RelayFailed:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class PunctureNegotiated:
+    """Both ends of a puncture know each other's socket; ``worker`` is the hop, ``peer`` the other's public address."""
+
+    worker: Address
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class PunctureOpened:
+    """The other end of a puncture has answered: messages go through."""
+
+    worker: Address
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class PunctureClosed:
+    """A puncture has ended, or did not come to be."""
+
+    worker: Address
+    reason: str
+
+
 Observation: TypeAlias = (
     MessageDropped
     | LinkLost
@@ -158,4 +182,7 @@ Observation: TypeAlias = (
     | RelayRemoved
     | RelayReady
     | RelayFailed
+    | PunctureNegotiated
+    | PunctureOpened
+    | PunctureClosed
 )

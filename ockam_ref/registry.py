@@ -7,6 +7,10 @@ from ockam_ref.channels import initiator, listener, responder
 from ockam_ref.links import link_listener, node_link
 from ockam_ref.machine import AnyMachine
 from ockam_ref.portals import inlet, outlet
+from ockam_ref.puncture import initiator as puncture_initiator
+from ockam_ref.puncture import listener as puncture_listener
+from ockam_ref.puncture import rendezvous_service
+from ockam_ref.puncture import responder as puncture_responder
 from ockam_ref.relays import relay, remote, service
 from ockam_ref.workers import application, echo, hop, uppercase
 
@@ -20,8 +24,12 @@ MACHINES: Final[Mapping[type[Any], AnyMachine]] = {
     listener.SecureChannelListener: listener.MACHINE,
     outlet.Outlet: outlet.OUTLET,
     outlet.OutletConnection: outlet.CONNECTION,
+    puncture_initiator.Puncture: puncture_initiator.MACHINE,
+    puncture_listener.PunctureListener: puncture_listener.MACHINE,
+    puncture_responder.PunctureResponder: puncture_responder.MACHINE,
     relay.Relay: relay.MACHINE,
     remote.RemoteRelay: remote.MACHINE,
+    rendezvous_service.RendezvousService: rendezvous_service.MACHINE,
     responder.Responder: responder.MACHINE,
     service.RelayService: service.MACHINE,
     node_link.NodeLink: node_link.MACHINE,

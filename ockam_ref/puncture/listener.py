@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ockam_ref.effects import AddConsumer, AddSpawner, Effects, StartWorker
+from ockam_ref.effects import AddConsumer, AddSpawner, Effects, StartWorker, Tell
 from ockam_ref.errors import DecodeError, ErrorCode, MisuseError
 from ockam_ref.events import ChildSettled, ChildStarted, MessageReceived, WorkerEvent
-from ockam_ref.machine import FlowControlId, Fresh, Machine, Mailbox, Transition, Worker
+from ockam_ref.machine import FlowControlId, Fresh, Machine, Mailbox, Now, Transition, Worker
 from ockam_ref.puncture.ends import ANY_ADDRESS, drop
 from ockam_ref.puncture.rendezvous_client import is_socket_address
 from ockam_ref.puncture.responder import PunctureResponder
@@ -50,7 +50,7 @@ class Listening:
 TRANSITIONS: Final = (
     Transition("Listening", "MessageReceived, an introduction", "Listening", "a responder is started"),
     Transition("Listening", "MessageReceived, anything else", "Listening", "a recorded drop"),
-    Transition("Listening", "ChildStarted, ChildSettled", "Listening", "the number of punctures"),
+    Transition("Listening", "ChildStarted, ChildSettled", "Listening", "the number of punctures, or of those asked for"),
 )
 
 
@@ -75,17 +75,19 @@ def start(config: PunctureListener, _: Fresh) -> Worker[Listening]:
 def receive(state: Listening, event: WorkerEvent) -> tuple[Listening, Effects]:
     """Start a responder for each request; nobody is told of one that is refused."""
     match event:
-        case MessageReceived(_, source, message):
-            return _begin(state, source, message)
+        case MessageReceived(_, source, message, now):
+            return _begin(state, source, message, now)
         case ChildStarted():
-            return replace(state, punctures=state.punctures + 1, asked=state.asked - 1), ()
+            return replace(state, punctures=state.punctures + 1), ()
+        case ChildSettled(child) if child == state.config.address:  # our own, see below
+            return replace(state, asked=state.asked - 1), ()
         case ChildSettled():
             return replace(state, punctures=state.punctures - 1), ()
         case _:
             return state, ()
 
 
-def _begin(state: Listening, source: Address, message: LocalMessage) -> tuple[Listening, Effects]:
+def _begin(state: Listening, source: Address, message: LocalMessage, now: Now) -> tuple[Listening, Effects]:
     config = state.config
     try:
         peer = decode_introduction(message.payload)
@@ -104,7 +106,9 @@ def _begin(state: Listening, source: Address, message: LocalMessage) -> tuple[Li
     responder = PunctureResponder(
         config.address, peer, message.return_route, config.rendezvous, config.bind, config.flow_control_id
     )
-    return replace(state, asked=state.asked + 1), (StartWorker(responder),)
+    # What we tell ourselves comes after the responder's ChildStarted, and also if the node did not start it.
+    settled = Tell(config.address, ChildSettled(config.address, now))
+    return replace(state, asked=state.asked + 1), (StartWorker(responder), settled)
 
 
 MACHINE: Final[Machine[PunctureListener, Listening]] = Machine("puncture listener", start, receive)

@@ -13,6 +13,7 @@ from typing import assert_never
 from ockam_ref.effects import (
     ArmTimer,
     Backlog,
+    BindEndpoint,
     CloseLink,
     Deliver,
     DisarmTimer,
@@ -185,6 +186,8 @@ class MemoryHost:
                         self.sockets[link] = socket
                         self.target_sockets.append(socket)
                         self.queue.append(LinkOpened(link, now))
+                case BindEndpoint(link, address):
+                    self.queue.append(self.network.bind_anywhere(self, link, address))
                 case StartReading(link) | StopReading(link):
                     if link in self.sockets:
                         self.sockets[link].reading = isinstance(effect, StartReading)
@@ -287,6 +290,16 @@ class MemoryNetwork:
         link = host.node.new_link()
         self.endpoints[address] = (host, link)
         return link
+
+    def bind_anywhere(self, host: MemoryHost, link: LinkId, address: str) -> LinkOpened | LinkFailed:
+        """Bind an endpoint for ``BindEndpoint``; port 0 takes the next one that is free on the host."""
+        name, _, port = address.rpartition(":")
+        if port == "0":
+            address = next(free for n in range(40_000, 65_536) if (free := f"{name}:{n}") not in self.endpoints)
+        if address in self.endpoints:
+            return LinkFailed(link, f"{address} is taken", self.now)
+        self.endpoints[address] = (host, link)
+        return LinkOpened(link, self.now)
 
     def run(self) -> None:
         """Run until no node has anything to do; time stands still."""
