@@ -165,6 +165,15 @@ class ChildSettled:
 
 
 @dataclass(frozen=True, slots=True)
+class ChildWaits:
+    """A source of datagrams keeps unfinished messages that cost up to that many bytes."""
+
+    child: Address
+    waiting: int
+    now: Now
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequested:
     """The worker stops after this event; what it says now is the last thing it says."""
 
@@ -206,6 +215,7 @@ WorkerEvent: TypeAlias = (
     | ChildStarted
     | HopReady
     | ChildSettled
+    | ChildWaits
     | StopRequested
     | RouteChanged
     | PauseChanged

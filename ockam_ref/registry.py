@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ockam_ref.channels import initiator, listener, responder
-from ockam_ref.links import link_listener, node_link
+from ockam_ref.links import link_listener, node_link, udp_endpoint, udp_source
 from ockam_ref.machine import AnyMachine
 from ockam_ref.portals import inlet, outlet
 from ockam_ref.puncture import initiator as puncture_initiator
@@ -34,5 +34,7 @@ MACHINES: Final[Mapping[type[Any], AnyMachine]] = {
     service.RelayService: service.MACHINE,
     node_link.NodeLink: node_link.MACHINE,
     link_listener.LinkListener: link_listener.MACHINE,
+    udp_endpoint.UdpEndpoint: udp_endpoint.MACHINE,
+    udp_source.UdpSource: udp_source.MACHINE,
     uppercase.Uppercase: uppercase.MACHINE,
 }

@@ -34,7 +34,8 @@ class End(NamedTuple):
 
 def draw_end(fresh: Fresh) -> End:
     """Return an end of fresh addresses."""
-    return End(*fresh.addresses, fresh.links[0], fresh.flow_control_ids[0])
+    sender, remote, receiver, questions, bind = fresh.addresses
+    return End(sender, remote, receiver, questions, bind, fresh.links[0], fresh.flow_control_ids[0])
 
 
 def mailboxes(end: End, flow_control_id: FlowControlId, spawner_id: FlowControlId | None) -> tuple[Mailbox, ...]:

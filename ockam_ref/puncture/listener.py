@@ -50,7 +50,7 @@ class Listening:
 TRANSITIONS: Final = (
     Transition("Listening", "MessageReceived, an introduction", "Listening", "a responder is started"),
     Transition("Listening", "MessageReceived, anything else", "Listening", "a recorded drop"),
-    Transition("Listening", "ChildStarted, ChildSettled", "Listening", "the number of punctures, or of those asked for"),
+    Transition("Listening", "ChildStarted, ChildSettled", "Listening", "the number of punctures"),
 )
 
 

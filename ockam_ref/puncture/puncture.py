@@ -1,7 +1,7 @@
 """One end of a puncture after its negotiation: keeps the hole open and carries messages (facts 02 section 5.3).
 
-The part that initiator and responder go on with.  Unlike the peer it gives up when nothing answers at first, answers the
-first ping with one of its own at once, and bounds what waits for the opening by bytes too.
+The part that initiator and responder go on with.  Unlike the peer it gives up when nothing answers at first, answers
+the first ping with one of its own at once, and bounds what waits for the opening by bytes too.
 """
 
 from dataclasses import dataclass, replace
@@ -13,8 +13,7 @@ from ockam_ref.events import AddressGone, MessageReceived, StopRequested, TimerF
 from ockam_ref.machine import Now, Transition
 from ockam_ref.observations import PunctureNegotiated, PunctureOpened
 from ockam_ref.puncture.ends import End, drop, farewell
-from ockam_ref.puncture.rendezvous_service import UDP
-from ockam_ref.wire.address import Address
+from ockam_ref.wire.address import UDP, Address
 from ockam_ref.wire.local_message import LocalMessage
 from ockam_ref.wire.puncture_message import (
     PuncturePayload,

@@ -8,7 +8,7 @@ from ockam_ref.errors import DecodeError
 from ockam_ref.events import MessageReceived, WorkerEvent
 from ockam_ref.machine import FlowControlId, Fresh, Machine, Mailbox, Transition, Worker
 from ockam_ref.observations import MessageDropped
-from ockam_ref.wire.address import Address
+from ockam_ref.wire.address import UDP, Address
 from ockam_ref.wire.local_message import LocalMessage
 from ockam_ref.wire.rendezvous_message import (
     MyAddress,
@@ -19,9 +19,6 @@ from ockam_ref.wire.rendezvous_message import (
     encode_rendezvous_response,
 )
 from ockam_ref.wire.route import Route
-
-UDP: Final = 2
-"""The transport type of the hops of UDP."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,6 +239,8 @@ class MemoryHost:
             host, other = self.peers.pop(link)
             if host.peers.pop(other, None) is not None:
                 host.queue.append(LinkFinished(other, self.network.now))
+        else:
+            self.network.unbind(self, link)
 
 
 class MemoryNetwork:
@@ -290,6 +292,11 @@ class MemoryNetwork:
         link = host.node.new_link()
         self.endpoints[address] = (host, link)
         return link
+
+    def unbind(self, host: MemoryHost, link: LinkId) -> None:
+        """Nothing reaches that endpoint any more."""
+        for address in [address for address, bound in self.endpoints.items() if bound == (host, link)]:
+            del self.endpoints[address]
 
     def bind_anywhere(self, host: MemoryHost, link: LinkId, address: str) -> LinkOpened | LinkFailed:
         """Bind an endpoint for ``BindEndpoint``; port 0 takes the next one that is free on the host."""

@@ -10,7 +10,7 @@ documentation import this module: it is ten times slower than the codecs, and lo
 import io
 from typing import Any
 
-from construct import Byte, Int16ul, Int32ub, LazyBound, StreamError, ValidationError
+from construct import Byte, ConstructError, Int16ul, Int32ub, LazyBound, StreamError, ValidationError
 
 from ockam_ref.wire.address import Address
 from ockam_ref.wire.api import ApiError, Method, RequestHeader, ResponseHeader, Status
@@ -48,6 +48,7 @@ from ockam_ref.wire.schema_cbor import (
     Uint,
 )
 from ockam_ref.wire.transport_message import TransportMessage
+from ockam_ref.wire.udp_datagram import AnySlice, LegacySlice, Slice
 
 __all__ = [
     "ADDRESS",
@@ -68,6 +69,7 @@ __all__ = [
     "RESPONSE_HEADER",
     "ROUTE",
     "TRANSPORT_MESSAGE",
+    "UDP_DATAGRAM",
     "strict_parse",
 ]
 
@@ -75,6 +77,7 @@ MAX_HOPS = 255
 MAX_FRAME = 16 * 1024 * 1024
 
 U8 = Uint(0xFF)
+U16 = Uint(0xFFFF)
 U32 = Uint(0xFFFF_FFFF)
 
 # addresses and routes
@@ -115,6 +118,29 @@ class _Frame(Part):
 
 
 FRAME = _Frame()
+
+# datagrams of the UDP transport
+
+
+class _UdpDatagram(Part):
+    """Since 0.145 slice number and number of slices; before it, a byte offset and whether the slice is the last."""
+
+    numbered = ArrayStruct("version" / U8, "number" / U16, "offset" / U16, "total" / U16, "data" / BYTE_STRING)
+    legacy = ArrayStruct("version" / U8, "number" / U16, "offset" / U32, "is_last" / BOOL, "data" / BYTE_STRING)
+
+    def read(self, stream: io.BytesIO) -> AnySlice:
+        start = stream.tell()
+        try:
+            return Slice(**self.numbered.parse_stream(stream))
+        except ConstructError:
+            stream.seek(start)
+            return LegacySlice(**self.legacy.parse_stream(stream))
+
+    def write(self, value: AnySlice) -> bytes:
+        return self.numbered.build(value) if isinstance(value, Slice) else self.legacy.build(value)
+
+
+UDP_DATAGRAM = ThenIgnored(_UdpDatagram())
 
 # portals
 
