@@ -5,7 +5,7 @@ the first ping with one of its own at once, and bounds what waits for the openin
 """
 
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, assert_never
 
 from ockam_ref.effects import Effect, Effects, Forward, Report, SetTimer
 from ockam_ref.errors import DecodeError
@@ -170,6 +170,8 @@ def _receive_message(state: Closed | Open, event: MessageReceived) -> tuple[Punc
             return _opened(state, event.now)
         case PuncturePayload(onward_route, return_route, payload):
             return state, (Forward(end.receiver, LocalMessage(onward_route, (end.sender, *return_route), payload)),)
+        case _:
+            assert_never(decoded)
 
 
 def _opened(state: Closed | Open, now: Now) -> tuple[Open, Effects]:
