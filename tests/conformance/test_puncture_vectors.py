@@ -62,8 +62,8 @@ def read_value(kind: str, value: Any) -> Any:
         case "puncture", str():
             return PunctureSignal[value]
         case "puncture", {"onward_route": onward, "return_route": back, "payload_hex": payload}:
-            routes = (parse_route(" => ".join(route)) for route in (onward, back))
-            return PuncturePayload(*routes, bytes.fromhex(payload))
+            onward_route, return_route = (parse_route(" => ".join(route)) for route in (onward, back))
+            return PuncturePayload(onward_route, return_route, bytes.fromhex(payload))
     raise AssertionError(kind, value)
 
 
