@@ -166,7 +166,7 @@ class ChildSettled:
 
 @dataclass(frozen=True, slots=True)
 class ChildWaits:
-    """A source of datagrams keeps unfinished messages that cost up to that many bytes."""
+    """What the worker of one source of datagrams keeps, unfinished messages, costs up to that many bytes."""
 
     child: Address
     waiting: int

@@ -10,6 +10,7 @@ from ockam_ref.asyncio.handles import (
     SecureChannel,
     SecureChannelListener,
     Service,
+    UdpBind,
     WorkerHandle,
 )
 from ockam_ref.asyncio.node import Node
@@ -34,6 +35,7 @@ __all__ = [
     "Service",
     "SessionEvent",
     "Stream",
+    "UdpBind",
     "WayLost",
     "WayRestored",
     "Worker",

@@ -49,7 +49,7 @@ from ockam_ref.machine import LinkId, Now
 from ockam_ref.node import Node
 from ockam_ref.observations import MessageDropped
 from ockam_ref.portals.connection import Connection
-from ockam_ref.wire.address import Address
+from ockam_ref.wire.address import UDP, Address
 from ockam_ref.wire.local_message import LocalMessage
 from ockam_transports.base import (
     HIGH_WATER_BYTES,
@@ -323,6 +323,12 @@ class Driver:
                 self._tap(link, bytes(datagram))
         self._carry_out(self.core.receive(DatagramsReceived(link, source, datagrams, now())), link)
 
+    def datagrams_lost(self, link: LinkId, target: str, count: int, reason: str) -> None:
+        """Put them on record."""
+        detail = f"{count} datagrams of link {link} to {target} were not sent: {reason}"
+        hop = Address(UDP, target.encode())
+        self._record(MessageDropped("datagrams-lost", detail, hop, (hop,), ()))
+
     def mtu_changed(self, link: LinkId, mtu: int) -> None:
         """Tell the core."""
         self._receive(MtuChanged(link, mtu, now()))
@@ -537,12 +543,17 @@ class Driver:
         if receiver is None:
             message = effect.message
             detail = f"nobody of this program waits for messages at {effect.destination}"
-            dropped = MessageDropped("no-receiver", detail, effect.source, message.onward_route, message.return_route)
-            self.core.drops.append(dropped)
-            self.core.drop_counts[dropped.rule] += 1
-            self.watching.report(dropped)
+            self._record(
+                MessageDropped("no-receiver", detail, effect.source, message.onward_route, message.return_route)
+            )
         elif receiver.deliver(effect):
             self._hold(effect.destination)
+
+    def _record(self, dropped: MessageDropped) -> None:
+        dropped = dropped.shortened()
+        self.core.drops.append(dropped)
+        self.core.drop_counts[dropped.rule] += 1
+        self.watching.report(dropped)
 
     def _report(self, effect: Report) -> None:
         self.watching.report(effect.observation)

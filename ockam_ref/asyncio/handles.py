@@ -85,6 +85,19 @@ class NodeConnection(LivingHandle, HasHop):
         self.flow_control_id: Final = flow_control_id
 
 
+class UdpBind(Handle, HasHop):
+    """A bound UDP socket: the hop in front of ``(UDP, "host:port")``, or of the peer's workers if it has a fixed peer.
+
+    ``address`` is ``host:port`` with the real port; what comes in may reach consumers of ``flow_control_id``.
+    """
+
+    def __init__(self, driver: Driver, worker: Address, address: str, flow_control_id: FlowControlId) -> None:
+        super().__init__(driver, worker)
+        self.hop = worker
+        self.address: Final = address
+        self.flow_control_id: Final = flow_control_id
+
+
 class SecureChannelListener(Handle, HasHop):
     """Answers handshakes; what comes through its channels may reach consumers of ``flow_control_id``."""
 

@@ -17,6 +17,7 @@ from ockam_ref.asyncio.handles import (
     SecureChannel,
     SecureChannelListener,
     Service,
+    UdpBind,
     WorkerHandle,
 )
 from ockam_ref.asyncio.hops import Flow, Hop, RouteLike, to_address, to_flow_controls, to_route
@@ -31,6 +32,7 @@ from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.local import LocalIdentity, create_local_identity
 from ockam_ref.links import link_listener, node_link
 from ockam_ref.links.forms import find_form
+from ockam_ref.links.udp_endpoint import UdpEndpoint
 from ockam_ref.machine import FlowControlId, Mailbox
 from ockam_ref.observations import ChannelOpened, MessageDropped, Observation, RelayReady
 from ockam_ref.portals import inlet as portal_inlet
@@ -47,6 +49,7 @@ from ockam_ref.workers.application import Application
 from ockam_ref.workers.echo import Echo
 from ockam_ref.workers.hop import Hop as HopWorker
 from ockam_ref.workers.uppercase import Uppercase
+from ockam_transports import udp
 from ockam_transports.connecting import CONNECT_TIMEOUT_S
 from ockam_transports.plugins import find_plugin
 
@@ -216,6 +219,23 @@ class Node:
     ) -> NodeConnection:
         """Connect to another node at ``host:port``; see ``connect``."""
         return await self.connect("tcp", address, timeout=timeout, consumer_of=consumer_of)
+
+    async def udp_bind(
+        self, address: str = "127.0.0.1:0", *, peer: str | None = None, consumer_of: Iterable[Flow] = ()
+    ) -> UdpBind:
+        """Bind a UDP socket at ``host:port``; routes lead through it to any ``(UDP, "host:port")``, or to ``peer`` only.
+
+        With a ``peer``, datagrams of others are dropped.
+
+        Raises:
+            MisuseError: an address cannot be read.
+            OckamError: the port is taken, or the peer's name has no address.
+        """
+        only = None if peer is None else await udp.resolve(peer, beside=address)
+        flow = fresh_flow_control_id()
+        flows = to_flow_controls(consumer_of)
+        worker, endpoint = await self._driver.bind(lambda link: UdpEndpoint(link, only, flow, flows), address)
+        return UdpBind(self._driver, worker, endpoint.address, flow)
 
     # ---- identities and channels
 

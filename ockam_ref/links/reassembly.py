@@ -16,9 +16,10 @@ How slices wait is the matter of ``ockam_ref.links.unfinished``.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 from ockam_ref.errors import DecodeError
+from ockam_ref.links.form import Fault
 from ockam_ref.links.unfinished import Draft, Unfinished, contradicts, fault_of
 from ockam_ref.wire.transport_message import MAX_MESSAGE_LENGTH
 from ockam_ref.wire.udp_datagram import AnySlice, LegacySlice, Slice, decode_slice
@@ -41,13 +42,6 @@ MAX_WAITING_BYTES: Final = 40 * 1024 * 1024
 
 _NUMBERS: Final = 0x1_0000
 _HALF: Final = 0x8000
-
-
-class Fault(NamedTuple):
-    """A datagram or a message that went no further; ``rule`` names why, ``detail`` says it in a sentence."""
-
-    rule: str
-    detail: str
 
 
 class Done(Enum):

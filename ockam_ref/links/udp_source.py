@@ -11,7 +11,9 @@ from typing import Final, TypeAlias
 from ockam_ref.effects import Effect, Effects, Forward, Own, Report, SetTimer, StopWorker, Tell
 from ockam_ref.errors import DecodeError
 from ockam_ref.events import ChildSettled, ChildWaits, DatagramsReceived, StopRequested, TimerFired, WorkerEvent
-from ockam_ref.links.reassembly import MAX_WAITING_BYTES, Fault, Reassembly
+from ockam_ref.links.form import Fault
+from ockam_ref.links.node_link import MAX_ROUTES_LENGTH
+from ockam_ref.links.reassembly import MAX_WAITING_BYTES, Reassembly
 from ockam_ref.links.reassembly import receive as put_together
 from ockam_ref.machine import Fresh, LinkId, Machine, Mailbox, Now, Transition, Worker
 from ockam_ref.observations import MessageDropped
@@ -23,9 +25,6 @@ from ockam_ref.wire.transport_message import decode_transport_message
 
 SOURCE_IDLE_S: Final = 120.0
 """A source that sent nothing for so long is forgotten, with what it left unfinished."""
-
-MAX_ROUTES_LENGTH: Final = 65_536
-"""Bytes of a received message beside its payload: routes and tracing context.  A longer message is a recorded drop."""
 
 UNTOLD_BYTES: Final = 64 * 1024
 """Unfinished messages of one source that cost no more than this are not told to the endpoint."""

@@ -114,6 +114,9 @@ class LinkHost(Protocol):
     def datagrams_received(self, link: LinkId, source: str, datagrams: tuple[bytes | memoryview, ...]) -> None:
         """Datagrams came to an endpoint from one source, in this order; the adapter keeps no view of them."""
 
+    def datagrams_lost(self, link: LinkId, target: str, count: int, reason: str) -> None:
+        """So many datagrams for the target were not even sent; the link lives on."""
+
     def mtu_changed(self, link: LinkId, mtu: int) -> None:
         """From now on the largest packet of this open link has ``mtu`` bytes."""
 

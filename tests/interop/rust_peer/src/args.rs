@@ -24,7 +24,14 @@ impl From<&str> for Failure {
     }
 }
 
-const WAY: [&str; 5] = ["--node", "--hub", "--forwarding-address", "--via", "--hop"];
+const WAY: [&str; 6] = [
+    "--node",
+    "--hub",
+    "--forwarding-address",
+    "--via",
+    "--hop",
+    "--udp",
+];
 
 fn known(command: &str) -> Option<(Vec<&'static str>, &'static [&'static str])> {
     let (values, way, flags): (&[&str], bool, &[&str]) = match command {
@@ -42,9 +49,20 @@ fn known(command: &str) -> Option<(Vec<&'static str>, &'static [&'static str])> 
         "inlet" => (
             &["--listen", "--expect", "--timeout"],
             true,
-            &["--no-channel", "--skip-handshake", "--ignore-stdin"],
+            &[
+                "--no-channel",
+                "--skip-handshake",
+                "--fixed-peer",
+                "--ignore-stdin",
+            ],
         ),
         "middle" => (&["--listen", "--connect"], false, &["--ignore-stdin"]),
+        "udp-node" => (&["--bind"], false, &["--ignore-stdin"]),
+        "udp-middle" => (
+            &["--listen", "--udp", "--bind", "--connect"],
+            false,
+            &["--ignore-stdin"],
+        ),
         "echo" => (
             &[
                 "--expect",
@@ -56,7 +74,7 @@ fn known(command: &str) -> Option<(Vec<&'static str>, &'static [&'static str])> 
                 "--timeout",
             ],
             true,
-            &["--channel"],
+            &["--channel", "--fixed-peer"],
         ),
         "channels" => (&["--count"], false, &[]),
         "identity" => (&[], false, &[]),

@@ -30,7 +30,7 @@ pub async fn echo(context: &Context, args: &Args) -> Result<(), Failure> {
 
     let node = ockam::node(context.try_clone()?).await?;
     let tcp = node.create_tcp_transport()?;
-    let mut way = way::connect(&tcp, args).await?;
+    let mut way = way::connect(&node, &tcp, args).await?;
     let mut identifier = None;
     if args.flag("--channel") {
         let channel = way::secure(&node, way, args).await?;

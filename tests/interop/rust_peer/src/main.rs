@@ -4,6 +4,7 @@ mod args;
 mod client;
 mod report;
 mod server;
+mod udp;
 mod way;
 mod workers;
 
@@ -26,6 +27,8 @@ Commands that print one `ready` event and then serve:
   outlet   --target HOST:PORT --hub HOST:PORT [--relay NAME] [--no-channel] [--skip-handshake]
   inlet    --listen HOST:PORT WAY [--expect IDENTIFIER] [--no-channel] [--skip-handshake] [--timeout SECONDS]
   middle   --listen HOST:PORT --connect HOST:PORT
+  udp-node --bind HOST:PORT
+  udp-middle --listen HOST:PORT --udp HOST:PORT | --bind HOST:PORT --connect HOST:PORT
 They end on SIGTERM, on SIGINT, and when standard input ends, unless --ignore-stdin is given.
 
 Commands that print one `done` event and end (standard input is not read):
@@ -37,9 +40,18 @@ Commands that print one `done` event and end (standard input is not read):
 WAY is how to reach the other node:
   --node HOST:PORT
   --hub HOST:PORT --forwarding-address ADDRESS
-  --via HOST:PORT --hop ADDRESS";
+  --via HOST:PORT --hop ADDRESS
+  --udp HOST:PORT [--hop ADDRESS] [--fixed-peer]";
 
-const SERVERS: [&str; 5] = ["hub", "node", "outlet", "inlet", "middle"];
+const SERVERS: [&str; 7] = [
+    "hub",
+    "node",
+    "outlet",
+    "inlet",
+    "middle",
+    "udp-node",
+    "udp-middle",
+];
 
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
@@ -96,6 +108,8 @@ async fn run(context: &Context, command: &str, args: &Args) -> Result<(), Failur
             "outlet" => server::outlet(context, args).await,
             "inlet" => server::inlet(context, args).await,
             "middle" => server::middle(context, args).await,
+            "udp-node" => udp::node(context, args).await,
+            "udp-middle" => udp::middle(context, args).await,
             "echo" => client::echo(context, args).await,
             "channels" => client::channels(context, args).await,
             "identity" => client::identity(context).await,

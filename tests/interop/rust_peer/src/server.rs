@@ -18,7 +18,7 @@ use crate::way::{self, API};
 use crate::workers::{Echo, EchoBytes, Forwarder, Uppercase};
 
 const OUTLET: &str = "outlet";
-const RESPONDER: &str = "forward_to_responder";
+pub const RESPONDER: &str = "forward_to_responder";
 
 pub async fn hub(context: &Context, args: &Args) -> Result<(), Failure> {
     let address = args.required("--listen")?;
@@ -117,7 +117,7 @@ pub async fn inlet(context: &Context, args: &Args) -> Result<(), Failure> {
     let address = args.required("--listen")?;
     let node = start(context).await?;
     let tcp = node.create_tcp_transport()?;
-    let way = way::connect(&tcp, args).await?;
+    let way = way::connect(&node, &tcp, args).await?;
     let (route, identifier) = if args.flag("--no-channel") {
         if args.flag("--expect") {
             return Err("--expect needs a channel, which --no-channel rules out".into());
@@ -158,12 +158,12 @@ pub async fn middle(context: &Context, args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn start(context: &Context) -> Result<Node, Failure> {
+pub async fn start(context: &Context) -> Result<Node, Failure> {
     Ok(ockam::node(context.try_clone()?).await?)
 }
 
 /// Starts the secure channel listener, reachable from `source`, and returns what its channels count as a source of.
-async fn accept_channels(
+pub async fn accept_channels(
     node: &Node,
     source: &FlowControlId,
 ) -> Result<(Identifier, FlowControlId), Failure> {
@@ -175,7 +175,7 @@ async fn accept_channels(
 }
 
 /// A worker only sees messages from sources that it was made a consumer of; all others vanish without a trace.
-fn start_workers(node: &Node, sources: &[&FlowControlId]) -> Result<(), Failure> {
+pub fn start_workers(node: &Node, sources: &[&FlowControlId]) -> Result<(), Failure> {
     node.start_worker("echo", Echo)?;
     node.start_worker("echo_bytes", EchoBytes)?;
     node.start_worker("uppercase", Uppercase)?;

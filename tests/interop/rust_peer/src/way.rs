@@ -7,17 +7,25 @@ use ockam::tcp::{TcpConnectionOptions, TcpTransport};
 use ockam::{Address, Node, Route, route};
 
 use crate::args::{Args, Failure};
+use crate::udp;
 
 /// Where every secure channel listener of these programs lives.
 pub const API: &str = "api";
 
 /// Connects, and returns the route that leads to the workers of the other node.
-pub async fn connect(tcp: &TcpTransport, args: &Args) -> Result<Route, Failure> {
+pub async fn connect(node: &Node, tcp: &TcpTransport, args: &Args) -> Result<Route, Failure> {
+    if let Some(peer) = args.text("--udp") {
+        let route = udp::connect(node, peer, args.flag("--fixed-peer")).await?;
+        return Ok(match args.text("--hop") {
+            Some(hop) => route + address(hop)?,
+            None => route,
+        });
+    }
     let (peer, hop) = match (args.text("--node"), args.text("--hub"), args.text("--via")) {
         (Some(node), None, None) => (node, None),
         (None, Some(hub), None) => (hub, Some(args.required("--forwarding-address")?)),
         (None, None, Some(via)) => (via, Some(args.required("--hop")?)),
-        _ => return Err("exactly one of --node, --hub and --via is needed".into()),
+        _ => return Err("exactly one of --node, --hub, --via and --udp is needed".into()),
     };
     let hop = hop.map(address).transpose()?;
     let connection = tcp.connect(peer, TcpConnectionOptions::new()).await?;
