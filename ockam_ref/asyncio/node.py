@@ -13,7 +13,10 @@ from ockam_ref.asyncio.handles import (
     NodeConnection,
     NodeListener,
     Outlet,
+    Puncture,
+    PunctureListener,
     Relay,
+    RendezvousService,
     SecureChannel,
     SecureChannelListener,
     Service,
@@ -34,14 +37,19 @@ from ockam_ref.links import link_listener, node_link
 from ockam_ref.links.forms import find_form
 from ockam_ref.links.udp_endpoint import UdpEndpoint
 from ockam_ref.machine import FlowControlId, Mailbox
-from ockam_ref.observations import ChannelOpened, MessageDropped, Observation, RelayReady
+from ockam_ref.observations import ChannelOpened, MessageDropped, Observation, PunctureNegotiated, RelayReady
 from ockam_ref.portals import inlet as portal_inlet
 from ockam_ref.portals import outlet as portal_outlet
 from ockam_ref.portals.inlet import PONG_TIMEOUT_S
+from ockam_ref.puncture import initiator as puncture_initiator
+from ockam_ref.puncture import listener as puncture_listener
+from ockam_ref.puncture import rendezvous_service
+from ockam_ref.puncture.ends import ANY_ADDRESS
+from ockam_ref.puncture.rendezvous_client import RENDEZVOUS_TIMEOUT_S
 from ockam_ref.relays import remote
 from ockam_ref.relays import service as relay_service
 from ockam_ref.routing.access_control import ALLOW_ALL, AccessControl, AllowOnward
-from ockam_ref.wire.address import Address, local
+from ockam_ref.wire.address import UDP, Address, local
 from ockam_ref.wire.body import Body, encode_body
 from ockam_ref.wire.local_message import LocalMessage
 from ockam_ref.wire.route import Route, format_route
@@ -51,9 +59,10 @@ from ockam_ref.workers.hop import Hop as HopWorker
 from ockam_ref.workers.uppercase import Uppercase
 from ockam_transports import udp
 from ockam_transports.connecting import CONNECT_TIMEOUT_S
+from ockam_transports.host_port import parse_host_port
 from ockam_transports.plugins import find_plugin
 
-Begun = TypeVar("Begun", ChannelOpened, RelayReady)
+Begun = TypeVar("Begun", ChannelOpened, PunctureNegotiated, RelayReady)
 
 REPLY_TIMEOUT_S: Final = 30.0
 """How long ``send_and_receive`` waits unless told otherwise; the peer's own default."""
@@ -236,6 +245,67 @@ class Node:
         flows = to_flow_controls(consumer_of)
         worker, endpoint = await self._driver.bind(lambda link: UdpEndpoint(link, only, flow, flows), address)
         return UdpBind(self._driver, worker, endpoint.address, flow)
+
+    # ---- punctures
+
+    async def start_rendezvous(self, listen: str, *, address: Hop = "rendezvous") -> RendezvousService:
+        """Tell nodes that ask over UDP, at ``listen`` (``host:port``), under which address their sockets are seen.
+
+        Raises:
+            OckamError: the port is taken, or not ours to take.
+        """
+        bind = await self.udp_bind(listen)
+        worker = rendezvous_service.RendezvousService(to_address(address), (bind.flow_control_id,))
+        try:
+            return RendezvousService(self._driver, self._driver.start(worker), bind)
+        except BaseException:
+            await bind.close()
+            raise
+
+    async def start_puncture_listener(
+        self,
+        *,
+        rendezvous: str,
+        address: Hop = "udp",
+        consumer_of: Iterable[Flow] = (),
+        incoming: AccessControl = ALLOW_ALL,
+        bind: str = ANY_ADDRESS,
+    ) -> PunctureListener:
+        """Let nodes that reach ``address`` already ask for a puncture; ``rendezvous`` is that service's ``host:port``.
+
+        Each puncture has a socket of its own, bound at ``bind``.
+        """
+        flow = fresh_flow_control_id()
+        config = puncture_listener.PunctureListener(
+            to_address(address), to_rendezvous(rendezvous), flow, to_flow_controls(consumer_of), incoming, bind
+        )
+        return PunctureListener(self._driver, self._driver.start(config), flow)
+
+    async def puncture(
+        self,
+        route: RouteLike,
+        *,
+        rendezvous: str,
+        bind: str = ANY_ADDRESS,
+        timeout: float = puncture_initiator.ACKNOWLEDGE_TIMEOUT_S,  # noqa: ASYNC109  # the core's own timer
+    ) -> Puncture:
+        """Negotiate a puncture with the listener at the end of the route; see its ``wait_open``.
+
+        ``timeout`` is for the answer of the other node; the rendezvous service has three seconds before that.
+
+        Raises:
+            MisuseError: the first hop does not exist.
+            OckamError: ``TIMEOUT`` or ``REFUSED``, with the reason.
+        """
+        onward = to_route(route)
+        self._check_first_hop(onward)
+        flow = fresh_flow_control_id()
+        deadline = monotonic() + min(RENDEZVOUS_TIMEOUT_S, timeout)
+        config = puncture_initiator.Puncture(onward, to_rendezvous(rendezvous), flow, bind, timeout)
+        worker, life = self._driver.start_followed(config)
+        failure = f"no puncture over {format_route(onward)}"
+        negotiated = await self._begin(worker, life, PunctureNegotiated, failure, deadline)
+        return Puncture(self._driver, life, negotiated, flow)
 
     # ---- identities and channels
 
@@ -451,6 +521,12 @@ def fresh_address() -> Address:
 def fresh_flow_control_id() -> FlowControlId:
     """Return a random flow control id."""
     return os.urandom(16).hex()
+
+
+def to_rendezvous(address: str) -> Route:
+    """Return the route from a UDP socket to the rendezvous service at ``host:port``."""
+    parse_host_port(address)
+    return (Address(UDP, address.encode()), local("rendezvous"))
 
 
 def to_trust(trust: TrustPolicy | Identifier) -> TrustPolicy:

@@ -12,6 +12,9 @@ from ockam_ref.observations import (
     LinkLost,
     MessageDropped,
     Observation,
+    PunctureClosed,
+    PunctureNegotiated,
+    PunctureOpened,
     RelayFailed,
     RelayReady,
 )
@@ -58,19 +61,22 @@ class Stream(Generic[T]):
 
 
 class Life:
-    """The life of one worker as its handle sees it: how it began, and why it ended."""
+    """The life of one worker as its handle sees it: how it began, whether it opened later, and why it ended."""
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
-        self.begun: asyncio.Future[ChannelOpened | RelayReady] = loop.create_future()
+        self.begun: asyncio.Future[ChannelOpened | RelayReady | PunctureNegotiated] = loop.create_future()
+        self.opened: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[str] = loop.create_future()
 
     def take(self, observation: Observation) -> None:
         """Note what the worker reports."""
         match observation:
-            case ChannelOpened() | RelayReady() if not self.begun.done():
+            case ChannelOpened() | RelayReady() | PunctureNegotiated() if not self.begun.done():
                 self.begun.set_result(observation)
-            case LinkLost() | HandshakeFailed() | ChannelClosed() | RelayFailed():
+            case PunctureOpened() if not self.opened.done():
+                self.opened.set_result(None)
+            case LinkLost() | HandshakeFailed() | ChannelClosed() | RelayFailed() | PunctureClosed():
                 self.end(observation.reason)
             case _:
                 return
