@@ -1,7 +1,8 @@
 """What the command line of ``ockam_ref`` has no command for, with the options and reports of the Rust ``ockam-peer``.
 
-``python -m tests.interop.python_peers.peer COMMAND``: ``node``, ``outlet``, ``inlet`` and ``middle`` print a ``ready``
-event and serve until SIGTERM or until standard input ends; ``echo`` prints ``done`` and ends.
+``python -m tests.interop.python_peers.peer COMMAND``: ``node``, ``outlet``, ``inlet``, ``middle``, ``rendezvous`` and
+``puncture-node`` print a ``ready`` event and serve until SIGTERM or until standard input ends; ``echo`` prints ``done``
+and ends.
 """
 
 import argparse
@@ -102,9 +103,28 @@ async def serve_middle(node: Node, options: Options) -> None:
     report("ready", listen=listener.address)
 
 
+async def serve_rendezvous(node: Node, options: Options) -> None:
+    """Tell nodes their public addresses."""
+    service = await node.start_rendezvous(options.bind)
+    report("ready", listen=service.address)
+
+
+async def serve_puncture_node(node: Node, options: Options) -> None:
+    """Let others who connect over TCP puncture, and serve them over that."""
+    listener = await node.tcp_listen(options.listen)
+    punctures = await node.start_puncture_listener(rendezvous=options.rendezvous, consumer_of=(listener,))
+    identifier, channels = await accept_channels(node, punctures)
+    await start_workers(node, punctures, channels)
+    report("ready", listen=listener.address, identifier=str(identifier))
+
+
 async def echo(node: Node, options: Options) -> None:
     """Send messages one after the other and compare every reply."""
     way = await connect(node, options)
+    if options.rendezvous:
+        puncture = await node.puncture((*way, "udp"), rendezvous=options.rendezvous)
+        await puncture.wait_open()
+        way = (puncture,)
     if options.channel:
         way = (await secure(node, way, options),)
     generator = random.Random(options.bytes)
@@ -154,6 +174,8 @@ COMMANDS: Final[Mapping[str, Callable[[Node, Options], Awaitable[None]]]] = {
     "outlet": serve_outlet,
     "inlet": serve_inlet,
     "middle": serve_middle,
+    "rendezvous": serve_rendezvous,
+    "puncture-node": serve_puncture_node,
     "echo": echo,
 }
 
@@ -163,7 +185,7 @@ def parser() -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser()
     commands = whole.add_subparsers(dest="command", required=True)
     found = {name: commands.add_parser(name) for name in COMMANDS}
-    for name in ("node", "inlet", "middle"):
+    for name in ("node", "inlet", "middle", "puncture-node"):
         found[name].add_argument("--listen", required=True)
     for name in ("node", "outlet", "inlet"):
         found[name].add_argument("--no-channel", action="store_true")
@@ -176,6 +198,9 @@ def parser() -> argparse.ArgumentParser:
     found["outlet"].add_argument("--target", required=True)
     found["outlet"].add_argument("--hub", required=True)
     found["outlet"].add_argument("--relay")
+    found["rendezvous"].add_argument("--bind", required=True)
+    found["puncture-node"].add_argument("--rendezvous", required=True)
+    found["echo"].add_argument("--rendezvous")
     found["echo"].add_argument("--channel", action="store_true")
     found["echo"].add_argument("--worker", choices=["echo", "echo_bytes"], default="echo")
     found["echo"].add_argument("--bytes", type=int, required=True)
