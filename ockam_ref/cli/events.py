@@ -12,6 +12,9 @@ from ockam_ref.observations import (
     LinkLost,
     MessageDropped,
     Observation,
+    PunctureClosed,
+    PunctureNegotiated,
+    PunctureOpened,
     RelayFailed,
     RelayReady,
     RelayRegistered,
@@ -70,7 +73,11 @@ def print_observation(observation: Observation, output: Output) -> None:
             output.event("relay-removed", f"{shown} is gone: {reason}.", name=relay, reason=reason)
         case MessageDropped(rule, detail):
             output.event("message-dropped", rule=rule, detail=detail)
-        case RelayReady() | RelayFailed():
+        case PunctureOpened(_, peer):
+            output.event("puncture-opened", f"A direct way over UDP to {peer} opened.", peer=peer)
+        case PunctureClosed(_, reason):
+            output.event("puncture-closed", f"A direct way over UDP closed: {reason}.", reason=reason)
+        case RelayReady() | RelayFailed() | PunctureNegotiated():
             return
 
 

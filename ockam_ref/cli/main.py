@@ -11,6 +11,7 @@ COMMANDS: Final = {
     "hub": "Run a hub: others meet here, and it sees only ciphertext.",
     "outlet": "Make a TCP service reachable through a hub or a listener.",
     "inlet": "Open a local port that leads to an outlet.",
+    "rendezvous": "Tell nodes behind NATs their public addresses.",
     "send": "Send a text along a route and print the reply.",
     "demo": "Watch a request cross an encrypted portal, in ten seconds.",
 }

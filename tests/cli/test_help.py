@@ -43,6 +43,7 @@ COMMANDS = {
         "--channel-listener ADDRESS",
         "--json",
     ),
+    "rendezvous": ("--listen HOST:PORT", "--health-check HOST:PORT", "--json"),
     "send": ("ROUTE TEXT", "--timeout SECONDS", "--json"),
     "demo": (),
 }
