@@ -66,7 +66,7 @@ def receive(state: FramingState, data: bytes | memoryview) -> tuple[FramingState
     waiting = state.waiting + len(data)
     if waiting < state.wanted:
         chunks = (*state.chunks, data)
-        return AwaitingFrame(chunks if len(chunks) <= MAX_WAITING_CHUNKS else _glue(chunks), waiting, state.wanted), []
+        return AwaitingFrame(chunks if len(chunks) <= MAX_WAITING_CHUNKS else glue(chunks), waiting, state.wanted), []
     return _cut(memoryview(b"".join((*state.chunks, data)) if state.chunks else data))
 
 
@@ -89,7 +89,7 @@ def _cut(view: memoryview) -> tuple[FramingState, Frames]:
     return AwaitingFrame((view[start:],), end - start, 4), frames
 
 
-def _glue(chunks: tuple[bytes | memoryview, ...]) -> tuple[bytes | memoryview, ...]:
+def glue(chunks: tuple[bytes | memoryview, ...]) -> tuple[bytes | memoryview, ...]:
     """Join neighbours until each chunk is at least twice as long as the next.
 
     At most 24 chunks of a frame remain, and a byte is moved at most 24 times however slowly the frame drips in.
