@@ -170,6 +170,23 @@ class PunctureClosed:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class SteadyLinkMoved:
+    """A steady link goes along ``path`` from now on; epoch 0 is its first, with which it is open."""
+
+    worker: Address
+    epoch: int
+    path: Route
+
+
+@dataclass(frozen=True, slots=True)
+class SteadyLinkClosed:
+    """A steady link has ended, or did not come to be."""
+
+    worker: Address
+    reason: str
+
+
 Observation: TypeAlias = (
     MessageDropped
     | LinkLost
@@ -185,4 +202,6 @@ Observation: TypeAlias = (
     | PunctureNegotiated
     | PunctureOpened
     | PunctureClosed
+    | SteadyLinkMoved
+    | SteadyLinkClosed
 )

@@ -12,6 +12,9 @@ from ockam_ref.puncture import listener as puncture_listener
 from ockam_ref.puncture import rendezvous_service
 from ockam_ref.puncture import responder as puncture_responder
 from ockam_ref.relays import relay, remote, service
+from ockam_ref.steady import initiator as steady_initiator
+from ockam_ref.steady import listener as steady_listener
+from ockam_ref.steady import responder as steady_responder
 from ockam_ref.workers import application, echo, hop, uppercase
 
 MACHINES: Final[Mapping[type[Any], AnyMachine]] = {
@@ -36,5 +39,8 @@ MACHINES: Final[Mapping[type[Any], AnyMachine]] = {
     link_listener.LinkListener: link_listener.MACHINE,
     udp_endpoint.UdpEndpoint: udp_endpoint.MACHINE,
     udp_source.UdpSource: udp_source.MACHINE,
+    steady_initiator.SteadyLink: steady_initiator.MACHINE,
+    steady_listener.SteadyListener: steady_listener.MACHINE,
+    steady_responder.SteadyResponder: steady_responder.MACHINE,
     uppercase.Uppercase: uppercase.MACHINE,
 }

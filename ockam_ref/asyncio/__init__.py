@@ -13,6 +13,8 @@ from ockam_ref.asyncio.handles import (
     SecureChannel,
     SecureChannelListener,
     Service,
+    SteadyLink,
+    SteadyListener,
     UdpBind,
     WorkerHandle,
 )
@@ -40,6 +42,8 @@ __all__ = [
     "SecureChannelListener",
     "Service",
     "SessionEvent",
+    "SteadyLink",
+    "SteadyListener",
     "Stream",
     "UdpBind",
     "WayLost",

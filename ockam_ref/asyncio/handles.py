@@ -10,11 +10,12 @@ from ockam_ref.asyncio.hops import HasHop, RouteLike, to_route
 from ockam_ref.asyncio.watching import Life
 from ockam_ref.asyncio.workers import WorkerTask
 from ockam_ref.errors import ErrorCode, OckamError
-from ockam_ref.events import PauseChanged, RouteChanged
+from ockam_ref.events import PathOffered, PauseChanged, RouteChanged
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.machine import FlowControlId
 from ockam_ref.observations import ChannelOpened, PunctureNegotiated, RelayReady
 from ockam_ref.puncture.puncture import OPEN_TIMEOUT_S
+from ockam_ref.steady.link import RELAYED_PACKET_BYTES
 from ockam_ref.wire.address import Address
 from ockam_transports.base import Listener
 
@@ -160,6 +161,31 @@ class Puncture(LivingHandle, HasHop):
         if not self.is_open:
             detail = f"the puncture to {self.peer} is not open after {timeout:g} s: a NAT on the way lets nothing in"
             raise OckamError(ErrorCode.TIMEOUT, detail)
+
+
+class SteadyListener(Handle, HasHop):
+    """Where others open steady links; what comes through those may reach consumers of ``flow_control_id``."""
+
+    def __init__(self, driver: Driver, worker: Address, flow_control_id: FlowControlId) -> None:
+        super().__init__(driver, worker)
+        self.hop = worker
+        self.flow_control_id: Final = flow_control_id
+
+
+class SteadyLink(LivingHandle, HasHop):
+    """A link to another of our nodes that outlives the paths under it, a hop of routes."""
+
+    def __init__(self, driver: Driver, worker: Address, life: Life, flow_control_id: FlowControlId) -> None:
+        super().__init__(driver, worker, life)
+        self.hop = worker
+        self.flow_control_id: Final = flow_control_id
+
+    def move(self, path: RouteLike, *, packet: int = RELAYED_PACKET_BYTES) -> None:
+        """Go along another path to the same node as soon as that has answered, with packets of up to that length.
+
+        ``SteadyLinkMoved`` is observed then.  Until then the old path is used; a path offered later replaces this one.
+        """
+        self._driver.tell(self._worker, PathOffered(to_route(path), packet, now()))
 
 
 class Service(Handle, HasHop):

@@ -20,6 +20,8 @@ from ockam_ref.asyncio.handles import (
     SecureChannel,
     SecureChannelListener,
     Service,
+    SteadyLink,
+    SteadyListener,
     UdpBind,
     WorkerHandle,
 )
@@ -37,7 +39,14 @@ from ockam_ref.links import link_listener, node_link
 from ockam_ref.links.forms import find_form
 from ockam_ref.links.udp_endpoint import UdpEndpoint
 from ockam_ref.machine import FlowControlId, Mailbox
-from ockam_ref.observations import ChannelOpened, MessageDropped, Observation, PunctureNegotiated, RelayReady
+from ockam_ref.observations import (
+    ChannelOpened,
+    MessageDropped,
+    Observation,
+    PunctureNegotiated,
+    RelayReady,
+    SteadyLinkMoved,
+)
 from ockam_ref.portals import inlet as portal_inlet
 from ockam_ref.portals import outlet as portal_outlet
 from ockam_ref.portals.inlet import PONG_TIMEOUT_S
@@ -49,6 +58,8 @@ from ockam_ref.puncture.rendezvous_client import RENDEZVOUS_TIMEOUT_S
 from ockam_ref.relays import remote
 from ockam_ref.relays import service as relay_service
 from ockam_ref.routing.access_control import ALLOW_ALL, AccessControl, AllowOnward
+from ockam_ref.steady import initiator as steady_initiator
+from ockam_ref.steady import listener as steady_listener
 from ockam_ref.wire.address import UDP, Address, local
 from ockam_ref.wire.body import Body, encode_body
 from ockam_ref.wire.local_message import LocalMessage
@@ -62,7 +73,7 @@ from ockam_transports.connecting import CONNECT_TIMEOUT_S
 from ockam_transports.host_port import parse_host_port
 from ockam_transports.plugins import find_plugin
 
-Begun = TypeVar("Begun", ChannelOpened, PunctureNegotiated, RelayReady)
+Begun = TypeVar("Begun", ChannelOpened, PunctureNegotiated, RelayReady, SteadyLinkMoved)
 
 REPLY_TIMEOUT_S: Final = 30.0
 """How long ``send_and_receive`` waits unless told otherwise; the peer's own default."""
@@ -306,6 +317,34 @@ class Node:
         failure = f"no puncture over {format_route(onward)}"
         negotiated = await self._begin(worker, life, PunctureNegotiated, failure, deadline)
         return Puncture(self._driver, life, negotiated, flow)
+
+    # ---- steady links
+
+    async def steady_listen(self, address: Hop = "steady", *, consumer_of: Iterable[Flow] = ()) -> SteadyListener:
+        """Let nodes of ours that reach ``address``, by whichever paths, open links that outlive a path."""
+        flow = fresh_flow_control_id()
+        config = steady_listener.SteadyListener(to_address(address), flow, to_flow_controls(consumer_of))
+        return SteadyListener(self._driver, self._driver.start(config), flow)
+
+    async def steady_connect(
+        self,
+        route: RouteLike,
+        *,
+        timeout: float = steady_initiator.OPEN_TIMEOUT_S,  # noqa: ASYNC109  # the core's own timer
+    ) -> SteadyLink:
+        """Open a link to the steady listener at the end of the route; its ``move`` gives it another path.
+
+        Raises:
+            MisuseError: the first hop does not exist.
+            OckamError: ``TIMEOUT``, the other node did not answer.
+        """
+        onward = to_route(route)
+        self._check_first_hop(onward)
+        flow = fresh_flow_control_id()
+        deadline = monotonic() + timeout
+        worker, life = self._driver.start_followed(steady_initiator.SteadyLink(onward, flow, timeout))
+        await self._begin(worker, life, SteadyLinkMoved, f"no steady link over {format_route(onward)}", deadline)
+        return SteadyLink(self._driver, worker, life, flow)
 
     # ---- identities and channels
 

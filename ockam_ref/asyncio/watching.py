@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 from weakref import WeakSet
 
 from ockam_ref.observations import (
@@ -17,10 +17,15 @@ from ockam_ref.observations import (
     PunctureOpened,
     RelayFailed,
     RelayReady,
+    SteadyLinkClosed,
+    SteadyLinkMoved,
 )
 from ockam_ref.wire.address import Address
 
 T = TypeVar("T")
+
+Begun: TypeAlias = ChannelOpened | RelayReady | PunctureNegotiated | SteadyLinkMoved
+"""How a worker says that it has become what its caller wanted."""
 
 MAX_WAITING_OBSERVATIONS: Final = 4096
 """What one stream keeps for a reader that is slow; the oldest are forgotten first."""
@@ -65,18 +70,20 @@ class Life:
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
-        self.begun: asyncio.Future[ChannelOpened | RelayReady | PunctureNegotiated] = loop.create_future()
+        self.begun: asyncio.Future[Begun] = loop.create_future()
         self.opened: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[str] = loop.create_future()
 
     def take(self, observation: Observation) -> None:
         """Note what the worker reports."""
         match observation:
-            case ChannelOpened() | RelayReady() | PunctureNegotiated() if not self.begun.done():
+            case ChannelOpened() | RelayReady() | PunctureNegotiated() | SteadyLinkMoved() if not self.begun.done():
                 self.begun.set_result(observation)
             case PunctureOpened() if not self.opened.done():
                 self.opened.set_result(None)
-            case LinkLost() | HandshakeFailed() | ChannelClosed() | RelayFailed() | PunctureClosed():
+            case (
+                LinkLost() | HandshakeFailed() | ChannelClosed() | RelayFailed() | PunctureClosed() | SteadyLinkClosed()
+            ):
                 self.end(observation.reason)
             case _:
                 return

@@ -19,7 +19,10 @@ from ockam_ref.observations import (
     RelayReady,
     RelayRegistered,
     RelayRemoved,
+    SteadyLinkClosed,
+    SteadyLinkMoved,
 )
+from ockam_ref.wire.route import format_route
 
 
 async def print_observations(observations: Stream[Observation], output: Output, *, links: bool) -> None:
@@ -77,7 +80,9 @@ def print_observation(observation: Observation, output: Output) -> None:
             output.event("puncture-opened", f"A direct way over UDP to {peer} opened.", peer=peer)
         case PunctureClosed(_, reason):
             output.event("puncture-closed", f"A direct way over UDP closed: {reason}.", reason=reason)
-        case RelayReady() | RelayFailed() | PunctureNegotiated():
+        case SteadyLinkMoved(_, epoch, path) if epoch:
+            output.event("link-moved", f"The link goes along {format_route(path)} now.", path=format_route(path))
+        case RelayReady() | RelayFailed() | PunctureNegotiated() | SteadyLinkMoved() | SteadyLinkClosed():
             return
 
 
