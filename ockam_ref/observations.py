@@ -163,6 +163,14 @@ class PunctureOpened:
 
 
 @dataclass(frozen=True, slots=True)
+class PunctureSilent:
+    """The other end of an open puncture has not answered for a while; ``PunctureOpened`` comes when it does again."""
+
+    worker: Address
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
 class PunctureClosed:
     """A puncture has ended, or did not come to be."""
 
@@ -201,6 +209,7 @@ Observation: TypeAlias = (
     | RelayFailed
     | PunctureNegotiated
     | PunctureOpened
+    | PunctureSilent
     | PunctureClosed
     | SteadyLinkMoved
     | SteadyLinkClosed

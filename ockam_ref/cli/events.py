@@ -15,6 +15,7 @@ from ockam_ref.observations import (
     PunctureClosed,
     PunctureNegotiated,
     PunctureOpened,
+    PunctureSilent,
     RelayFailed,
     RelayReady,
     RelayRegistered,
@@ -78,6 +79,8 @@ def print_observation(observation: Observation, output: Output) -> None:
             output.event("message-dropped", rule=rule, detail=detail)
         case PunctureOpened(_, peer):
             output.event("puncture-opened", f"A direct way over UDP to {peer} opened.", peer=peer)
+        case PunctureSilent(_, peer):
+            output.event("puncture-silent", f"Nothing comes over the direct way to {peer}.", peer=peer)
         case PunctureClosed(_, reason):
             output.event("puncture-closed", f"A direct way over UDP closed: {reason}.", reason=reason)
         case SteadyLinkMoved(_, epoch, path) if epoch:

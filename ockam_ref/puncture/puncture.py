@@ -7,11 +7,11 @@ the first ping with one of its own at once, and bounds what waits for the openin
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, assert_never
 
-from ockam_ref.effects import Effect, Effects, Forward, Report, SetTimer
+from ockam_ref.effects import Effects, Forward, Report, SetTimer
 from ockam_ref.errors import DecodeError
 from ockam_ref.events import AddressGone, MessageReceived, StopRequested, TimerFired, WorkerEvent
 from ockam_ref.machine import Now, Transition
-from ockam_ref.observations import PunctureNegotiated, PunctureOpened
+from ockam_ref.observations import PunctureNegotiated, PunctureOpened, PunctureSilent
 from ockam_ref.puncture.ends import End, drop, farewell
 from ockam_ref.wire.address import UDP, Address
 from ockam_ref.wire.local_message import LocalMessage
@@ -29,6 +29,9 @@ HEARTBEAT_S: Final = 1.0
 
 DEAD_AFTER_S: Final = 10.0
 """An open puncture without a pong for so long is dead; looked at with each ping.  The peer's own limit."""
+
+SILENT_AFTER_S: Final = 2.5
+"""An open puncture without a pong for so long is told to be silent: three pings have had no answer by then."""
 
 OPEN_TIMEOUT_S: Final = 30.0
 """A puncture that is not open by then ends; the peer's pings for ever."""
@@ -56,11 +59,12 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """The other end answered our pings, the last time at ``last_pong``."""
+    """The other end answered our pings, the last time at ``last_pong``; ``silent`` if people know it was long ago."""
 
     end: End
     peer: Route
     last_pong: float
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +81,11 @@ TRANSITIONS: Final = (
     Transition("Closed", "Payload", "Closed", "forwarded"),
     Transition("Closed", "TimerFired", "Closed", "Ping"),
     Transition("Closed", "TimerFired, too late; AddressGone, StopRequested", "Ended", "PunctureClosed"),
-    Transition("Open", "Pong", "Open", "refreshed"),
+    Transition("Open", "Pong", "Open", "refreshed; PunctureOpened after silence"),
     Transition("Open", "MessageReceived, local", "Open", "Payload"),
     Transition("Open", "Ping", "Open", "answered"),
     Transition("Open", "Payload", "Open", "forwarded"),
-    Transition("Open", "TimerFired", "Open", "Ping"),
+    Transition("Open", "TimerFired", "Open", "Ping; PunctureSilent when three had no answer"),
     Transition("Open", "TimerFired, no Pong for 10 s; AddressGone, StopRequested", "Ended", "PunctureClosed"),
     Transition("Ended", "any", "Ended", "ignored"),
 )
@@ -108,6 +112,9 @@ def receive(state: PunctureState, event: WorkerEvent) -> tuple[PunctureState, Ef
             reason = _is_over(state, now)
             if reason is not None:
                 return Ended(), farewell(state.end, reason, stop=True)
+            if isinstance(state, Open) and not state.silent and now.monotonic - state.last_pong >= SILENT_AFTER_S:
+                silent = Report(PunctureSilent(state.end.sender, _public_address(state)))
+                return replace(state, silent=True), (silent, *_heartbeat(state, now))
             return state, _heartbeat(state, now)
         case AddressGone(address) if address == state.end.bind:
             return Ended(), farewell(state.end, "the socket is gone", stop=True)
@@ -176,8 +183,11 @@ def _receive_message(state: Closed | Open, event: MessageReceived) -> tuple[Punc
 
 def _opened(state: Closed | Open, now: Now) -> tuple[Open, Effects]:
     still = Open(state.end, state.peer, now.monotonic)
+    opened = Report(PunctureOpened(state.end.sender, _public_address(state)))
     if isinstance(state, Open):
-        return still, ()
-    effects: list[Effect] = [Report(PunctureOpened(state.end.sender, state.peer[1].value.decode()))]
-    effects += [_payload(still, message) for message in state.waiting]
-    return still, tuple(effects)
+        return still, (opened,) if state.silent else ()
+    return still, (opened, *(_payload(still, message) for message in state.waiting))
+
+
+def _public_address(state: Closed | Open) -> str:
+    return state.peer[1].value.decode()

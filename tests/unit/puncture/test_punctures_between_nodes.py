@@ -4,7 +4,7 @@ import pytest
 
 from ockam_ref.events import LinkClosed
 from ockam_ref.links.udp_endpoint import EndpointState
-from ockam_ref.observations import MessageDropped, PunctureClosed, PunctureNegotiated, PunctureOpened
+from ockam_ref.observations import MessageDropped, PunctureClosed, PunctureNegotiated, PunctureOpened, PunctureSilent
 from ockam_ref.puncture.puncture import (
     DEAD_AFTER_S,
     HEARTBEAT_S,
@@ -108,6 +108,23 @@ def test_it_lives_by_pongs_alone() -> None:
         scene.network.advance(HEARTBEAT_S)
     assert endpoints(scene.b) == 0
     assert scene.b.node.state_of(scene.listener) is not None
+
+
+@pytest.mark.spec("PUN-40")
+def test_silence_is_told_before_the_end() -> None:
+    scene = Scene()
+    hop = scene.ask()
+    scene.b.passes = only_rendezvous
+    for _ in range(2):
+        scene.network.advance(HEARTBEAT_S)
+    assert not observed(scene.a, PunctureSilent)
+    for _ in range(5):
+        scene.network.advance(HEARTBEAT_S)
+    assert observed(scene.a, PunctureSilent) == [PunctureSilent(hop, "0.0.0.0:40001")]
+    scene.b.passes = lambda *_: True
+    scene.network.advance(HEARTBEAT_S)
+    assert observed(scene.a, PunctureOpened) == [PunctureOpened(hop, "0.0.0.0:40001")] * 2
+    assert isinstance(scene.a.node.state_of(hop), Open)
 
 
 @pytest.mark.spec("PUN-31")
