@@ -19,7 +19,7 @@ from ockam_ref.asyncio.handles import (
     WorkerHandle,
 )
 from ockam_ref.asyncio.node import Node
-from ockam_ref.asyncio.sessions import InletSession, OutletSession, SessionEvent, WayLost, WayRestored
+from ockam_ref.asyncio.sessions import InletSession, OutletSession, SessionEvent, WayLost, WayMoved, WayRestored
 from ockam_ref.asyncio.watching import Stream
 from ockam_ref.asyncio.workers import Routed, Worker
 from ockam_ref.wire.body import Cbor
@@ -47,6 +47,7 @@ __all__ = [
     "Stream",
     "UdpBind",
     "WayLost",
+    "WayMoved",
     "WayRestored",
     "Worker",
     "WorkerHandle",

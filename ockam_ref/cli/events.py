@@ -1,6 +1,6 @@
 """What happens in a node, as events of the command line."""
 
-from ockam_ref.asyncio import SessionEvent, Stream, WayLost, WayRestored
+from ockam_ref.asyncio import SessionEvent, Stream, WayLost, WayMoved, WayRestored
 from ockam_ref.cli.output import Output, printable
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.observations import (
@@ -23,7 +23,6 @@ from ockam_ref.observations import (
     SteadyLinkClosed,
     SteadyLinkMoved,
 )
-from ockam_ref.wire.route import format_route
 
 
 async def print_observations(observations: Stream[Observation], output: Output, *, links: bool) -> None:
@@ -40,6 +39,9 @@ async def print_way(events: Stream[SessionEvent], output: Output, other_end: str
             case WayLost(reason):
                 sentence = f"The way to {other_end} is lost: {reason}. Trying again."
                 output.event("link-lost", sentence, reason=reason)
+            case WayMoved(direct):
+                place = "directly, over UDP" if direct else f"through {other_end}"
+                output.event("way-moved", f"The portal goes {place} now.", direct=direct)
             case WayRestored(attempts):
                 output.event("link-restored", f"The way to {other_end} is there again.", attempts=attempts)
             case ConnectionOpened() | ConnectionClosed():
@@ -83,8 +85,6 @@ def print_observation(observation: Observation, output: Output) -> None:
             output.event("puncture-silent", f"Nothing comes over the direct way to {peer}.", peer=peer)
         case PunctureClosed(_, reason):
             output.event("puncture-closed", f"A direct way over UDP closed: {reason}.", reason=reason)
-        case SteadyLinkMoved(_, epoch, path) if epoch:
-            output.event("link-moved", f"The link goes along {format_route(path)} now.", path=format_route(path))
         case RelayReady() | RelayFailed() | PunctureNegotiated() | SteadyLinkMoved() | SteadyLinkClosed():
             return
 

@@ -23,6 +23,11 @@ from ockam_ref.wire.address import Address
 @click.option("--hub", type=HOST_PORT, help="The hub at which the outlet has its forwarding address.")
 @click.option("--node", type=HOST_PORT, help="The outlet's own listener, without a hub.")
 @click.option("--expect", type=IDENTIFIER, help="Refuse every outlet but the one with this identifier.")
+@click.option(
+    "--rendezvous",
+    type=HOST_PORT,
+    help="Go directly over UDP, past the hub, while that is possible; this service tells us our public address.",
+)
 @parameters.no_channel
 @parameters.outlet_address
 @parameters.channel_listener
@@ -34,6 +39,7 @@ def inlet(
     hub: str | None,
     node: str | None,
     expect: Identifier | None,
+    rendezvous: str | None,
     no_channel: bool,
     outlet_address: Address,
     channel_listener: Address,
@@ -53,6 +59,9 @@ def inlet(
     if no_channel and expect is not None:
         message = "without a channel nobody proves who they are: --expect cannot be had with --no-channel"
         raise click.UsageError(message)
+    if rendezvous is not None and (no_channel or hub is None):
+        message = "--rendezvous finds a way past a hub, under a secure channel: it needs --hub, without --no-channel"
+        raise click.UsageError(message)
     if no_channel:
         warn(NO_CHANNEL_WARNING)
     output = Output(as_json=as_json)
@@ -64,6 +73,7 @@ def inlet(
             via=via,
             forwarding_address=forwarding_address,
             expect=expect,
+            rendezvous=rendezvous,
             no_channel=no_channel,
             outlet_address=outlet_address,
             channel_listener=channel_listener,
@@ -78,6 +88,7 @@ async def _inlet(
     via: str,
     forwarding_address: Address | None,
     expect: Identifier | None,
+    rendezvous: str | None,
     no_channel: bool,
     outlet_address: Address,
     channel_listener: Address,
@@ -100,6 +111,7 @@ async def _inlet(
             trust=TRUST_EVERYONE if expect is None else expect,
             outlet=outlet_address,
             channel_listener=channel_listener,
+            rendezvous=rendezvous,
         )
         with advising(advice):
             await stack.enter_async_context(session)

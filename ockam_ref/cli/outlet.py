@@ -21,6 +21,11 @@ from ockam_ref.wire.address import Address
 @click.option("--hub", type=HOST_PORT, help="Connect out to this hub and be reachable there.")
 @click.option("--relay", type=RELAY_NAME, help="The name on the hub; without it a random one, kept over reconnects.")
 @click.option("--listen", type=HOST_PORT, help="Be reachable directly, without a hub (port 0: any).")
+@click.option(
+    "--rendezvous",
+    type=HOST_PORT,
+    help="Go directly over UDP, past the hub, while that is possible; this service tells us our public address.",
+)
 @parameters.no_channel
 @parameters.outlet_address
 @parameters.channel_listener
@@ -32,6 +37,7 @@ def outlet(
     hub: str | None,
     relay: str | None,
     listen: str | None,
+    rendezvous: str | None,
     no_channel: bool,
     outlet_address: Address,
     channel_listener: Address,
@@ -49,6 +55,9 @@ def outlet(
     if relay is not None and hub is None:
         message = "--relay names the place on a hub: it needs --hub"
         raise click.UsageError(message)
+    if rendezvous is not None and (no_channel or hub is None):
+        message = "--rendezvous lets inlets past the hub, under a secure channel: it needs --hub, without --no-channel"
+        raise click.UsageError(message)
     if no_channel:
         warn(NO_CHANNEL_WARNING)
     output = Output(as_json=as_json)
@@ -61,6 +70,7 @@ def outlet(
                 hub=hub,
                 relay=relay,
                 relay_service=static_forwarding_service,
+                rendezvous=rendezvous,
                 no_channel=no_channel,
                 outlet_address=outlet_address,
                 channel_listener=channel_listener,
@@ -87,6 +97,7 @@ async def _through_hub(
     hub: str,
     relay: str | None,
     relay_service: Address,
+    rendezvous: str | None,
     no_channel: bool,
     outlet_address: Address,
     channel_listener: Address,
@@ -108,6 +119,7 @@ async def _through_hub(
             relay_service=relay_service,
             outlet=outlet_address,
             channel_listener=channel_listener,
+            rendezvous=rendezvous,
         )
         with advising(advice):
             await stack.enter_async_context(session)

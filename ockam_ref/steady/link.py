@@ -31,7 +31,7 @@ MIN_PACKET_BYTES: Final = 256
 MAX_PACKET_BYTES: Final = 65_536
 """What another end may ask for."""
 
-KEEP_ALIVE_S: Final = 10.0
+KEEP_ALIVE_S: Final = 5.0
 """The initiator says this often which path is the one, so that the other end knows that it is there."""
 
 IDLE_S: Final = 60.0

@@ -60,8 +60,10 @@ ResponderState: TypeAlias = Waiting | Following | Ended
 TRANSITIONS: Final = (
     Transition("Waiting", "Open", "Following", "Here"),
     Transition("Waiting", "Move", "Ended", "the initiator is told that its link is gone"),
-    Transition("Following", "Open, Move of this or an older epoch", "Following", "Here"),
-    Transition("Following", "Move of a newer epoch", "Following", "Here; packets go along its path from now on"),
+    Transition("Following", "Open, Move of an older epoch", "Following", "Here"),
+    Transition(
+        "Following", "Move of this or a newer epoch", "Following", "Here; packets go along its path from now on"
+    ),
     Transition("Following", "TimerFired, nothing heard for long", "Ended", "SteadyLinkClosed"),
     *link.TRANSITIONS,
 )
@@ -156,9 +158,10 @@ def _heard(state: Following, event: MessageReceived) -> tuple[ResponderState, Ef
             return _wrap(state, *link.advance(inner, recovery.PacketsReceived((packet,), time)))
         case Move(connection, epoch) if connection == inner.connection:
             here = _here(config, inner, event, epoch)
-            if epoch <= inner.epoch:
+            path = event.message.return_route  # another one of the same epoch where a hop of it was made anew
+            if epoch < inner.epoch or (epoch == inner.epoch and path == inner.path):
                 return state, here
-            moved = replace(inner, path=event.message.return_route, epoch=epoch)
+            moved = replace(inner, path=path, epoch=epoch)
             after, effects = link.advance(moved, recovery.PathChanged(_packet(message), time))
             return _wrap(state, after, (*here, *effects))
         case Open(connection) if connection == inner.connection:
