@@ -28,6 +28,10 @@ class Programs:
         """Start the program for what the command line does not offer."""
         return self._start(namespace, words, "-m", "tests.interop.python_peers.peer", *words)
 
+    def transfer(self, namespace: str, *words: str) -> Peer:
+        """Start one end of a transfer."""
+        return self._start(namespace, words, "-m", "tests.netns.transfer", *words)
+
     def _start(self, namespace: str, words: tuple[str, ...], *command: str) -> Peer:
         return self._peers.start(f"{words[0]} in {namespace}", self.net.command(namespace, sys.executable, *command))
 
