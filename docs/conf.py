@@ -32,6 +32,8 @@ autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_class_signature = "mixed"
+# Classes of others that signatures name; their documentation is not ours to link.
+nitpick_ignore_regex = [("py:class", r"(_pytest|bleak|bumble|websockets)\..*")]
 napoleon_numpy_docstring = False
 
 html_theme = "furo"

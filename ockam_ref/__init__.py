@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ockam_ref.errors import DecodeError, ErrorCode, MisuseError, OckamError, PeerError, VerificationError
     from ockam_ref.identities.identifier import Identifier, parse_identifier
     from ockam_ref.identities.local import LocalIdentity, create_local_identity
+    from ockam_ref.links.connector import Connector
     from ockam_ref.links.link_listener import LinkListener
     from ockam_ref.links.node_link import NodeLink
     from ockam_ref.machine import Mailbox, Now
@@ -35,6 +36,7 @@ __all__ = [
     "AllTrust",
     "AnyTrust",
     "Application",
+    "Connector",
     "DecodeError",
     "Echo",
     "ErrorCode",
@@ -78,6 +80,7 @@ _HOMES: Final = {
     "identities.identifier": ("Identifier", "parse_identifier"),
     "identities.local": ("LocalIdentity", "create_local_identity"),
     "links.node_link": ("NodeLink",),
+    "links.connector": ("Connector",),
     "links.link_listener": ("LinkListener",),
     "machine": ("Mailbox", "Now"),
     "node": ("Node",),

@@ -157,6 +157,14 @@ class HopReady:
 
 
 @dataclass(frozen=True, slots=True)
+class HopWanted:
+    """The host wants the node at that address of another transport to be connected to, before it sends anything."""
+
+    address: Address
+    now: Now
+
+
+@dataclass(frozen=True, slots=True)
 class ChildSettled:
     """That worker counts no more against the listener's limit: its channel is open, its connection has ended."""
 
@@ -223,6 +231,7 @@ WorkerEvent: TypeAlias = (
     | PeerCompared
     | ChildStarted
     | HopReady
+    | HopWanted
     | ChildSettled
     | ChildWaits
     | StopRequested

@@ -58,6 +58,22 @@ class LinkLost:
 
 
 @dataclass(frozen=True, slots=True)
+class HopReached:
+    """The node at the typed hop ``worker`` is connected; ``hop`` is the address of the link to it."""
+
+    worker: Address
+    hop: Address
+
+
+@dataclass(frozen=True, slots=True)
+class HopUnreachable:
+    """The typed hop ``worker`` could not be connected to."""
+
+    worker: Address
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelOpened:
     """A handshake is complete; ``peer`` is the verified identifier, ``encryptor`` the address to send through."""
 
@@ -198,6 +214,8 @@ class SteadyLinkClosed:
 Observation: TypeAlias = (
     MessageDropped
     | LinkLost
+    | HopReached
+    | HopUnreachable
     | ChannelOpened
     | HandshakeFailed
     | ChannelClosed

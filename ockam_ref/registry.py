@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ockam_ref.channels import initiator, listener, responder
-from ockam_ref.links import link_listener, node_link, udp_endpoint, udp_source
+from ockam_ref.links import connector, datagram_connector, link_listener, node_link, typed_hop, udp_endpoint, udp_source
 from ockam_ref.machine import AnyMachine
 from ockam_ref.portals import inlet, outlet
 from ockam_ref.puncture import initiator as puncture_initiator
@@ -19,6 +19,8 @@ from ockam_ref.workers import application, echo, hop, uppercase
 
 MACHINES: Final[Mapping[type[Any], AnyMachine]] = {
     application.Application: application.MACHINE,
+    connector.Connector: connector.MACHINE,
+    datagram_connector.DatagramConnector: datagram_connector.MACHINE,
     echo.Echo: echo.MACHINE,
     hop.Hop: hop.MACHINE,
     inlet.Inlet: inlet.INLET,
@@ -37,6 +39,7 @@ MACHINES: Final[Mapping[type[Any], AnyMachine]] = {
     service.RelayService: service.MACHINE,
     node_link.NodeLink: node_link.MACHINE,
     link_listener.LinkListener: link_listener.MACHINE,
+    typed_hop.TypedHop: typed_hop.MACHINE,
     udp_endpoint.UdpEndpoint: udp_endpoint.MACHINE,
     udp_source.UdpSource: udp_source.MACHINE,
     steady_initiator.SteadyLink: steady_initiator.MACHINE,

@@ -22,9 +22,15 @@ from ockam_ref.asyncio.node import Node
 from ockam_ref.asyncio.sessions import InletSession, OutletSession, SessionEvent, WayLost, WayMoved, WayRestored
 from ockam_ref.asyncio.watching import Stream
 from ockam_ref.asyncio.workers import Routed, Worker
+from ockam_ref.wire.address import BLE, TCP, UDP, UDS, WS
 from ockam_ref.wire.body import Cbor
 
 __all__ = [
+    "BLE",
+    "TCP",
+    "UDP",
+    "UDS",
+    "WS",
     "Cbor",
     "Inlet",
     "InletSession",

@@ -6,7 +6,7 @@ on one event loop and one thread.
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from time import monotonic, time
 from typing import Any, Final, Protocol, TypeAlias
@@ -59,8 +59,9 @@ from ockam_transports.base import (
     Link,
     Listener,
     Transport,
+    TransportPlugin,
 )
-from ockam_transports.plugins import find_plugin
+from ockam_transports.plugins import find_plugin, find_plugin_of_type
 
 Tap: TypeAlias = Callable[[LinkId, bytes], None]
 """Sees what a link brought before the core does, for people who want to look."""
@@ -88,8 +89,9 @@ _CALLER: Final = _Caller()
 class Driver:
     """Runs one core node on the running event loop; it is the ``LinkHost`` of the transports."""
 
-    def __init__(self, tap: Tap | None = None) -> None:
+    def __init__(self, tap: Tap | None = None, plugins: Iterable[TransportPlugin] = ()) -> None:
         self._tap = tap
+        self._plugins = {plugin.name: plugin for plugin in plugins}
         self.core = Node(entropy=os.urandom)
         self.loop = asyncio.get_running_loop()
         self.watching = Watching()
@@ -183,6 +185,19 @@ class Driver:
         """A receiver that made its sources wait has room again."""
         self._relieve(receiver)
 
+    def plugin(self, name: str) -> TransportPlugin:
+        """Return what is known of the transport of that name: one given to this node, else an installed one.
+
+        Raises:
+            OckamError: it is not installed.
+        """
+        return self._plugins.get(name) or find_plugin(name)
+
+    def plugin_of_type(self, transport_type: int) -> TransportPlugin | None:
+        """Return what is known of the transport whose addresses have that number, if there is one."""
+        own = (plugin for plugin in self._plugins.values() if plugin.transport_type == transport_type)
+        return next(own, None) or find_plugin_of_type(transport_type)
+
     def transport(self, name: str) -> Transport | DatagramTransport:
         """Return the transport of that name; each is made when it is first used.
 
@@ -191,7 +206,7 @@ class Driver:
         """
         found = self._transports.get(name)
         if found is None:
-            found = self._transports[name] = find_plugin(name).create(self)
+            found = self._transports[name] = self.plugin(name).create(self)
         return found
 
     async def open(self, target: str, timeout_s: float, transport: str = "tcp") -> Link:

@@ -33,14 +33,16 @@ from ockam_ref.channels import listener as channel_listener
 from ockam_ref.channels.trust import TRUST_EVERYONE, TrustIdentifier, TrustPolicy
 from ockam_ref.effects import Deliver
 from ockam_ref.errors import ErrorCode, OckamError
+from ockam_ref.events import HopWanted
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.local import LocalIdentity, create_local_identity
-from ockam_ref.links import link_listener, node_link
+from ockam_ref.links import connector, datagram_connector, link_listener, node_link, typed_hop
 from ockam_ref.links.forms import find_form
 from ockam_ref.links.udp_endpoint import UdpEndpoint
 from ockam_ref.machine import FlowControlId, Mailbox
 from ockam_ref.observations import (
     ChannelOpened,
+    HopReached,
     MessageDropped,
     Observation,
     PunctureNegotiated,
@@ -60,7 +62,7 @@ from ockam_ref.relays import service as relay_service
 from ockam_ref.routing.access_control import ALLOW_ALL, AccessControl, AllowOnward
 from ockam_ref.steady import initiator as steady_initiator
 from ockam_ref.steady import listener as steady_listener
-from ockam_ref.wire.address import UDP, Address, local
+from ockam_ref.wire.address import UDP, Address, any_of_type, local
 from ockam_ref.wire.body import Body, encode_body
 from ockam_ref.wire.local_message import LocalMessage
 from ockam_ref.wire.route import Route, format_route
@@ -69,17 +71,20 @@ from ockam_ref.workers.echo import Echo
 from ockam_ref.workers.hop import Hop as HopWorker
 from ockam_ref.workers.uppercase import Uppercase
 from ockam_transports import udp
+from ockam_transports.base import LinkKind, TransportPlugin
 from ockam_transports.connecting import CONNECT_TIMEOUT_S
 from ockam_transports.host_port import parse_host_port
-from ockam_transports.plugins import find_plugin
 
-Begun = TypeVar("Begun", ChannelOpened, PunctureNegotiated, RelayReady, SteadyLinkMoved)
+Begun = TypeVar("Begun", ChannelOpened, HopReached, PunctureNegotiated, RelayReady, SteadyLinkMoved)
 
 REPLY_TIMEOUT_S: Final = 30.0
 """How long ``send_and_receive`` waits unless told otherwise; the peer's own default."""
 
 WORKERS_STOP_S: Final = 0.25
 """How long a node that stops waits for application workers before it cancels them."""
+
+ANY_UDP: Final = "0.0.0.0:0"  # to reach other machines it must not be bound to this one's loopback
+"""Where the socket is bound through which typed UDP hops are reached."""
 
 ROOT: Final = local("app")
 """The mailbox from which ``send`` sends; the peer's root context has the same name."""
@@ -88,15 +93,18 @@ ROOT: Final = local("app")
 class Node:
     """A node.  ``async with Node.create() as node`` starts it and, at the end, stops everything within a second."""
 
-    def __init__(self, *, tap: Tap | None = None) -> None:
-        self._driver = Driver(tap)
+    def __init__(self, *, tap: Tap | None = None, transports: Iterable[TransportPlugin] = ()) -> None:
+        self._driver = Driver(tap, transports)
         self._workers: set[WorkerTask] = set()
         self._driver.start(Application((Mailbox(ROOT),)))
 
     @classmethod
-    def create(cls, *, tap: Tap | None = None) -> Self:
-        """Return a node that runs on the current event loop; ``tap`` is shown every read of every link."""
-        return cls(tap=tap)
+    def create(cls, *, tap: Tap | None = None, transports: Iterable[TransportPlugin] = ()) -> Self:
+        """Return a node that runs on the current event loop; ``tap`` is shown every read of every link.
+
+        Of ``transports`` this node has its own; each stands in for an installed one of its name.
+        """
+        return cls(tap=tap, transports=transports)
 
     async def __aenter__(self) -> Self:
         return self
@@ -127,8 +135,9 @@ class Node:
 
         Raises:
             MisuseError: the first hop does not exist.
+            OckamError: the first hop is one of another transport, and cannot be reached.
         """
-        await self._driver.send(ROOT, LocalMessage(to_route(route), (ROOT,), encode_body(body)))
+        await self._driver.send(ROOT, LocalMessage(await self._reach(to_route(route)), (ROOT,), encode_body(body)))
 
     async def send_and_receive(
         self,
@@ -141,9 +150,10 @@ class Node:
 
         Raises:
             MisuseError: the first hop does not exist.
-            OckamError: ``TIMEOUT``, no reply came within ``timeout`` seconds; the message says what to check.
+            OckamError: ``LINK_FAILED``, the first hop cannot be reached; ``TIMEOUT``, no reply came within ``timeout``
+                seconds, and the message says what to check.
         """
-        onward = to_route(route)
+        onward = await self._reach(to_route(route))
         driver = self._driver
         child = fresh_address()
         reply = _Reply(driver)
@@ -200,7 +210,7 @@ class Node:
             OckamError: nobody can listen there, or the transport is not installed.
         """
         flow = fresh_flow_control_id()
-        config = link_listener.LinkListener(flow, find_form(find_plugin(transport).form))
+        config = link_listener.LinkListener(flow, find_form(self._driver.plugin(transport).form))
         worker, listener = await self._driver.listen(config, address, transport)
         return NodeListener(self._driver, worker, listener, flow)
 
@@ -217,7 +227,7 @@ class Node:
         Raises:
             OckamError: nobody answers there, or not within ``timeout`` seconds, or the transport is not installed.
         """
-        form = find_form(find_plugin(transport).form)
+        form = find_form(self._driver.plugin(transport).form)
         link = await self._driver.open(address, timeout, transport)
         flow = fresh_flow_control_id()
         config = node_link.NodeLink(
@@ -240,12 +250,26 @@ class Node:
         """Connect to another node at ``host:port``; see ``connect``."""
         return await self.connect("tcp", address, timeout=timeout, consumer_of=consumer_of)
 
+    async def allow_onward(self, transport: str, flow: Flow, *addresses: str) -> None:
+        """Let messages that come through a listener, connection or channel go on over that transport.
+
+        A typed hop in their route, as ``(TCP, "host:port")``, is then connected to: one of ``addresses``, or any if
+        none is given.  Without this, only the messages of this node itself have typed hops resolved.
+
+        Raises:
+            OckamError: the transport is not installed.
+        """
+        plugin = self._driver.plugin(transport)
+        await self._start_connector(plugin)
+        for address in addresses or ("",):
+            self.add_consumer(Address(plugin.transport_type, address.encode()), flow)
+
     async def udp_bind(
         self, address: str = "127.0.0.1:0", *, peer: str | None = None, consumer_of: Iterable[Flow] = ()
     ) -> UdpBind:
-        """Bind a UDP socket at ``host:port``; routes lead through it to any ``(UDP, "host:port")``, or to ``peer`` only.
+        """Bind a UDP socket at ``host:port``; routes lead through it to any ``(UDP, "host:port")``.
 
-        With a ``peer``, datagrams of others are dropped.
+        With a ``peer`` they lead to that one, and datagrams of others are dropped.
 
         Raises:
             MisuseError: an address cannot be read.
@@ -383,7 +407,7 @@ class Node:
             MisuseError: the first hop does not exist.
             OckamError: ``TIMEOUT`` or ``REFUSED``, with the reason.
         """
-        onward = to_route(route)
+        onward = await self._reach(to_route(route))
         self._check_first_hop(onward)
         flow = fresh_flow_control_id()
         deadline = monotonic() + timeout
@@ -443,12 +467,14 @@ class Node:
     ) -> Inlet:
         """Open a local port whose clients reach the target of the outlet at the end of the route.
 
-        Without a route, or paused, clients are closed at once until ``change_route`` or ``resume``.
+        Without a route, or paused, clients are closed at once until ``change_route`` or ``resume``.  A first hop of
+        another transport is reached now, and again by later clients if it is lost.
 
         Raises:
             OckamError: nobody can listen there.
         """
         onward = to_route(route)
+        await self._reach(onward)
         peer = self._driver.core.peer_of(onward)
         config = portal_inlet.Inlet(onward, peer, pong_timeout, skip_handshake, paused)
         return Inlet(self._driver, *await self._driver.listen(config, listen))
@@ -504,7 +530,7 @@ class Node:
             MisuseError: the first hop does not exist.
             OckamError: ``TIMEOUT`` or ``REFUSED``, with the reason.
         """
-        way = to_route(hub)
+        way = await self._reach(to_route(hub))
         self._check_first_hop(way)
         if service is None:
             service = "forwarding_service" if name is None else "static_forwarding_service"
@@ -518,6 +544,45 @@ class Node:
 
     def _service(self, config: object) -> Service:
         return Service(self._driver, self._driver.start(config))
+
+    async def _reach(self, route: Route) -> Route:
+        """Connect to a first hop of another transport, unless a worker has it; return the route by that connection.
+
+        Raises:
+            OckamError: it cannot be reached, or its transport is not installed.
+        """
+        if not route or route[0].is_local:
+            return route
+        typed, core = route[0], self._driver.core
+        if typed in core and not isinstance(core.state_of(typed), typed_hop.Opening):
+            return route
+        plugin = self._driver.plugin_of_type(typed.transport_type)
+        if plugin is None:
+            message = f"the route begins with {typed}, and no transport with that number is installed"
+            raise OckamError(ErrorCode.LINK_FAILED, message)
+        await self._start_connector(plugin)
+        if plugin.kind is LinkKind.DATAGRAM:
+            return route
+        life = self._driver.watching.follow(typed)
+        self._driver.tell(any_of_type(typed.transport_type), HopWanted(typed, now()))
+        await asyncio.wait((life.begun, life.ended), return_when=asyncio.FIRST_COMPLETED)
+        self._driver.watching.forget(typed)
+        if not life.begun.done():
+            raise OckamError(ErrorCode.LINK_FAILED, life.ended.result())
+        return route
+
+    async def _start_connector(self, plugin: TransportPlugin) -> None:
+        transport_type, core = plugin.transport_type, self._driver.core
+        if any_of_type(transport_type) in core:
+            return
+        if plugin.kind is LinkKind.DATAGRAM:
+            bind = await self.udp_bind(ANY_UDP)
+            if any_of_type(transport_type) in core:  # another caller was faster
+                await bind.close()
+                return
+            self._driver.start(datagram_connector.DatagramConnector(transport_type, bind.hop))
+        else:
+            self._driver.start(connector.Connector(plugin.name, transport_type, find_form(plugin.form)))
 
     def _check_first_hop(self, route: Route) -> None:
         if not route or route[0] not in self._driver.core:

@@ -9,6 +9,8 @@ from ockam_ref.observations import (
     ChannelClosed,
     ChannelOpened,
     HandshakeFailed,
+    HopReached,
+    HopUnreachable,
     LinkLost,
     MessageDropped,
     Observation,
@@ -24,7 +26,7 @@ from ockam_ref.wire.address import Address
 
 T = TypeVar("T")
 
-Begun: TypeAlias = ChannelOpened | RelayReady | PunctureNegotiated | SteadyLinkMoved
+Begun: TypeAlias = ChannelOpened | HopReached | PunctureNegotiated | RelayReady | SteadyLinkMoved
 """How a worker says that it has become what its caller wanted."""
 
 MAX_WAITING_OBSERVATIONS: Final = 4096
@@ -77,12 +79,20 @@ class Life:
     def take(self, observation: Observation) -> None:
         """Note what the worker reports."""
         match observation:
-            case ChannelOpened() | RelayReady() | PunctureNegotiated() | SteadyLinkMoved() if not self.begun.done():
+            case ChannelOpened() | HopReached() | PunctureNegotiated() | RelayReady() | SteadyLinkMoved() if (
+                not self.begun.done()
+            ):
                 self.begun.set_result(observation)
             case PunctureOpened() if not self.opened.done():
                 self.opened.set_result(None)
             case (
-                LinkLost() | HandshakeFailed() | ChannelClosed() | RelayFailed() | PunctureClosed() | SteadyLinkClosed()
+                LinkLost()
+                | HandshakeFailed()
+                | HopUnreachable()
+                | ChannelClosed()
+                | RelayFailed()
+                | PunctureClosed()
+                | SteadyLinkClosed()
             ):
                 self.end(observation.reason)
             case _:
@@ -108,9 +118,8 @@ class Watching:
         return reader
 
     def follow(self, worker: Address) -> Life:
-        """Return the life of a worker that has just been started."""
-        life = self._lives[worker] = Life()
-        return life
+        """Return the life of a worker that has just been started; all who follow the same worker share it."""
+        return self._lives.setdefault(worker, Life())
 
     def report(self, observation: Observation) -> None:
         """Pass one observation on."""
@@ -123,6 +132,10 @@ class Watching:
             life.take(observation)
             if life.ended.done():
                 del self._lives[observation.worker]
+
+    def forget(self, worker: Address) -> None:
+        """Nobody follows the worker any more."""
+        self._lives.pop(worker, None)
 
     def end(self, worker: Address, reason: str) -> None:
         """Note the end of a worker that says nothing itself."""

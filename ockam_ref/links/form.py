@@ -4,7 +4,7 @@ A form is a value made of functions.  Cutting is a machine of its own, ``cut(sta
 frozen states; ``ockam_ref.links.forms`` names the forms that there are.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -32,25 +32,27 @@ Cut: TypeAlias = tuple[Any, Sequence[memoryview | Fault]]
 """The next cutting state, and the bodies of messages that became complete."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Form:
-    """One way in which messages lie in a link.
-
-    Attributes:
-        name: what plug-ins call it.
-        hello: what is sent at once when the link opens, if anything.
-        first: the cutting state of a link that has just opened.
-        cut: take a read of a stream, or one packet; never raises.
-        decode: read one body; raises ``DecodeError``.
-        pack: return what each ``SendBytes`` carries for one message; ``MisuseError`` (``TOO_LONG``) when it cannot be
-            carried.  The second argument is the largest packet of the link in bytes, where packets are bounded.
-        undecodable_ends: whether a body that cannot be read ends the link, or is a recorded drop.
-    """
+    """One way in which messages lie in a link."""
 
     name: str
+    """What plug-ins call it."""
     hello: Packet
+    """What is sent at once when the link opens, if anything."""
     first: Any
+    """The cutting state of a link that has just opened."""
     cut: Callable[[Any, bytes | memoryview], Cut]
+    """Take a read of a stream, or one packet; never raises."""
     decode: Callable[[memoryview], TransportMessage]
-    pack: Callable[[TransportMessage, int | None], Iterable[Packet]]
+    """Read one body; raises ``DecodeError``."""
+    pack: Callable[[TransportMessage, int | None], Sequence[Packet]]
+    """Return what each ``SendBytes`` carries for one message; ``MisuseError`` (``TOO_LONG``) if it cannot be carried.
+
+    The second argument is the largest packet of the link in bytes, where packets are bounded.
+    """
     undecodable_ends: bool
+    """Whether a body that cannot be read ends the link, or is a recorded drop."""
+
+    def __repr__(self) -> str:
+        return f"Form({self.name!r})"

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from ockam_ref.errors import ErrorCode, MisuseError
-from ockam_ref.links import framing
+from ockam_ref.links import framing, packets, uds_framing
 from ockam_ref.links.form import Form
 
-FORMS: Final[Mapping[str, Form]] = {form.name: form for form in (framing.FRAMED,)}
+FORMS: Final[Mapping[str, Form]] = {form.name: form for form in (framing.FRAMED, uds_framing.UDS, packets.PACKET)}
 
 
 def find_form(name: str) -> Form:

@@ -45,7 +45,6 @@ from ockam_ref.observations import LinkLost, MessageDropped
 from ockam_ref.routing.access_control import ALLOW_ALL, DENY_ALL, AllowConsumers
 from ockam_ref.wire.address import Address
 from ockam_ref.wire.local_message import LocalMessage
-from ockam_ref.wire.route import Route
 from ockam_ref.wire.transport_message import TransportMessage
 
 MAX_ROUTES_LENGTH: Final = 65_536
@@ -149,8 +148,8 @@ def receive(state: NodeLinkState, event: WorkerEvent) -> tuple[NodeLinkState, Ef
     if isinstance(state, Ended):
         return state, ()
     match event:
-        case MessageReceived(_, _, message):
-            return _note_use(state), _send(state, message.onward_route, message)
+        case MessageReceived():
+            return state if state.used else replace(state, used=True), _send(state, event.message)
         case BytesReceived():
             return _receive_bytes(state, event.data)
         case AddressGone(address):
@@ -169,13 +168,15 @@ def receive(state: NodeLinkState, event: WorkerEvent) -> tuple[NodeLinkState, Ef
             return state, ()
 
 
-def _send(state: LinkState, onward_route: Route, message: LocalMessage) -> Effects:
-    sent = TransportMessage(onward_route[1:], message.return_route, message.payload, message.tracing_context)
+def _send(state: LinkState, message: LocalMessage) -> Effects:
+    onward_route, return_route, payload, _, tracing_context = message
     try:
-        packets = state.form.pack(sent, state.mtu)
+        packets = state.form.pack(TransportMessage(onward_route[1:], return_route, payload, tracing_context), state.mtu)
     except MisuseError as error:
-        return (Report(MessageDropped("too-long", str(error), state.sender, onward_route, message.return_route)),)
+        return (Report(MessageDropped("too-long", str(error), state.sender, onward_route, return_route)),)
     link = state.link
+    if len(packets) == 1:  # the usual case, and the hot path of bulk
+        return (SendBytes(link, packets[0]),)
     return tuple([SendBytes(link, packet) for packet in packets])
 
 
@@ -185,7 +186,7 @@ def _send_notice(state: LinkState, gone: Address) -> Effects:
     It is a heartbeat with that hop in its return route: every node swallows it, and one of our kind can then tell its
     channels, which would otherwise wait for ever.
     """
-    return _send(state, (state.sender,), LocalMessage((), (gone,), b""))
+    return _send(state, LocalMessage((state.sender,), (gone,), b""))
 
 
 def _receive_bytes(state: LinkState, data: bytes | memoryview) -> tuple[NodeLinkState, Effects]:
@@ -247,10 +248,6 @@ def _read_message(state: LinkState, body: memoryview) -> Forward | TellBeyond | 
 
 def _drop(state: LinkState, rule: str, detail: str) -> Report:
     return Report(MessageDropped(rule, detail, state.receiver, (), ()))
-
-
-def _note_use(state: LinkState) -> LinkState:
-    return state if state.used else replace(state, used=True)
 
 
 def _look_for_use(state: LinkState, now: Now) -> tuple[NodeLinkState, Effects]:

@@ -178,7 +178,9 @@ class MemoryHost:
                     self._send(link, b"".join(chunks))
                 case OpenLink(link, target, _):
                     socket = self.targets.get(target)
-                    if socket is None:
+                    if target in self.network.listening:
+                        self._open(link, *self.network.listening[target])
+                    elif socket is None:
                         self.queue.append(LinkFailed(link, f"connection to {target} refused", now))
                     else:
                         if any(used is socket for used in self.sockets.values()):
@@ -211,6 +213,13 @@ class MemoryHost:
                     self.observations.append(observation)
                 case _:
                     assert_never(effect)
+
+    def _open(self, link: LinkId, server: "MemoryHost", listener: Address) -> None:
+        far = server.node.new_link()
+        self.peers[link] = (server, far)
+        server.peers[far] = (self, link)
+        server.queue.append(LinkAccepted(far, listener, self.network.now))
+        self.queue.append(LinkOpened(link, self.network.now))
 
     def _send(self, link: LinkId, data: bytes) -> None:
         if link in self.sockets:
@@ -254,6 +263,7 @@ class MemoryNetwork:
         self.random = random.Random(seed)  # noqa: S311  # reproducible on purpose
         self.now = Now(0.0, 1_700_000_000)
         self.hosts: list[MemoryHost] = []
+        self.listening: dict[str, tuple[MemoryHost, Address]] = {}
         self.endpoints: dict[str, tuple[MemoryHost, LinkId]] = {}
         self.bytes_seen: list[tuple[str, str, bytes]] = []
         self.tamper: Tamper = lambda data: data

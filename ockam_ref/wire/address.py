@@ -21,10 +21,15 @@ class TransportType(IntEnum):
 
 LOCAL = TransportType.LOCAL
 TCP = TransportType.TCP
+"""The first half of a typed hop ``(TCP, "host:port")``."""
 UDP = TransportType.UDP
+"""The first half of a typed hop ``(UDP, "host:port")``."""
 WS = TransportType.WS
+"""The first half of a typed hop over WebSocket, ``(WS, "host:port/path")``."""
 BLE = TransportType.BLE
+"""The first half of a typed hop over Bluetooth LE, ``(BLE, "name")``."""
 UDS = TransportType.UDS
+"""The first half of a typed hop over a Unix socket, ``(UDS, "path")``."""
 
 
 class Address(NamedTuple):

@@ -56,6 +56,7 @@ __all__ = [
     "BARE_ADDRESS",
     "BARE_DATA",
     "BARE_ROUTE",
+    "BARE_TRANSPORT_MESSAGE",
     "BARE_UINT",
     "CHANNEL_MESSAGE",
     "FRAME",
@@ -119,6 +120,61 @@ class _Frame(Part):
 
 FRAME = _Frame()
 
+# the message of Unix sockets, WebSocket and Bluetooth
+
+
+class _BareVersion(Part):
+    """Version 1 or 2, which say the same; 1 when written."""
+
+    def read(self, stream: io.BytesIO) -> int:
+        version = Byte.parse_stream(stream)
+        if version not in (1, 2):
+            raise ValidationError(f"version {version} is unknown")
+        return version
+
+    def write(self, value: Any) -> bytes:
+        del value
+        return b"\x01"
+
+
+class _BareContext(Part):
+    """``01`` and a text, then anything; none where that is not there or is no text, and ``{}`` when none is written."""
+
+    def read(self, stream: io.BytesIO) -> str | None:
+        rest = io.BytesIO(stream.read())
+        try:
+            return BARE_DATA.parse_stream(rest).decode() if rest.read(1) == b"\x01" else None
+        except (StreamError, ValidationError, UnicodeDecodeError):
+            return None
+
+    def write(self, value: str | None) -> bytes:
+        return b"\x01" + BARE_DATA.build(("{}" if value is None else value).encode())
+
+
+class _BareTransportMessage(Part):
+    """A version and a message."""
+
+    version = _BareVersion()
+    message = As(
+        TransportMessage,
+        BareStruct(
+            "onward_route" / BARE_ROUTE,
+            "return_route" / BARE_ROUTE,
+            "payload" / BARE_DATA,
+            "tracing_context" / _BareContext(),
+        ),
+    )
+
+    def read(self, stream: io.BytesIO) -> TransportMessage:
+        self.version.parse_stream(stream)
+        message: TransportMessage = self.message.parse_stream(stream)
+        return message
+
+    def write(self, value: TransportMessage) -> bytes:
+        return self.version.build(None) + self.message.build(value)
+
+
+BARE_TRANSPORT_MESSAGE = _BareTransportMessage()
 # datagrams of the UDP transport
 
 

@@ -67,7 +67,7 @@ def taken_port() -> Iterator[str]:
         (["inlet", ANY_PORT, "--node", NOWHERE, "--expect", "Bob"], "copy the identifier that the outlet printed"),
         (["inlet", ANY_PORT, "--node", NOWHERE, "--expect", SOMEBODY, "--no-channel"], "nobody proves who they are"),
         (["send", "1#127.0.0.1:4000 => echo"], "Missing argument 'TEXT'"),
-        (["send", "echo", "hello"], "it begins with a TCP hop"),
+        (["send", "echo", "hello"], "it begins with a node"),
         (["send", "1#127.0.0.1:4000", "hello"], "ends with a worker"),
         (["send", "", "hello"], "ROUTE"),
         (["send", "1#127.0.0.1:4000 => x#y", "hello"], "not a number from 0 to 255"),
@@ -103,7 +103,7 @@ def test_a_port_that_is_taken(taken_port: str, command_line: CommandLine) -> Non
         done = run(*words)
         assert done.code == 1
         assert done.errors == (
-            f"ockam-ref: cannot listen on {taken_port}: the port is taken: choose another one, or stop the program "
+            f"ockam-ref: cannot listen on {taken_port} over TCP: the port is taken: choose another one, or stop the program "
             "that has it\n"
         )
 
@@ -125,7 +125,7 @@ def test_a_node_that_is_not_there(words: list[str], advice: str, closed_port: st
     done = run(*(word.format(closed_port) for word in words))
     assert done.code == 1
     why = "nothing listens there (connection refused)"
-    assert done.errors == f"ockam-ref: cannot connect to {closed_port}: {why}. {advice.format(closed_port)}\n"
+    assert done.errors == f"ockam-ref: cannot connect to {closed_port} over TCP: {why}. {advice.format(closed_port)}\n"
     assert done.seconds < 5.0
 
 

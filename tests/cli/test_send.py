@@ -37,7 +37,7 @@ def test_an_unknown_worker_is_silent(command_line: CommandLine) -> None:
     route = f"1#{command_line.hub()['listen']} => nobody"
     done = run("send", route, TEXT, "--timeout", "0.5")
     assert (done.code, done.output) == (1, "")
-    assert done.errors.startswith("ockam-ref: no reply from nobody within 0.5 s.")
+    assert done.errors.startswith(f"ockam-ref: no reply from {route} within 0.5 s.")
     assert "is there a worker at the last address" in done.errors
     assert done.seconds < 5.0
 
@@ -49,4 +49,4 @@ def test_a_hub_that_ends_meanwhile_is_a_sentence(command_line: CommandLine) -> N
     hub.event("message-dropped")
     hub.kill()
     assert sending.ended(timeout=5.0) == 1
-    assert sending.errors().startswith("ockam-ref: no reply: the connection to 127.0.0.1:")
+    assert sending.errors().startswith("ockam-ref: no reply: the connection to 1#127.0.0.1:")

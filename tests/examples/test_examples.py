@@ -105,6 +105,14 @@ def test_two_hops(start: Start) -> None:
     assert initiator.ended() == 0
 
 
+@pytest.mark.spec("CLI-70", "HOP-8")
+def test_typed_hops(start: Start) -> None:
+    program = start("typed_hops")
+    assert program.line() == "HELLO OCKAM!"
+    assert program.ended() == 0
+    assert program.errors() == ""
+
+
 @pytest.mark.spec("CLI-70")
 def test_a_host_without_asyncio(start: Start, command_line: CommandLine) -> None:
     program = start("sync_host", command_line.hub()["listen"])

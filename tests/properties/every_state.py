@@ -20,8 +20,10 @@ from ockam_ref.events import (
     BytesReceived,
     ChildSettled,
     ChildStarted,
+    ChildWaits,
     DatagramsReceived,
     HopReady,
+    HopWanted,
     LinkAccepted,
     LinkClosed,
     LinkDrained,
@@ -103,7 +105,9 @@ EVENTS: Mapping[type, Callable[[Surroundings], Iterable[WorkerEvent]]] = {
     PeerCompared: lambda _: (PeerCompared(refusal, LATER) for refusal in (None, "older")),
     ChildStarted: lambda of: (ChildStarted(address, LATER) for address in (*of.addresses, local("child"))),
     HopReady: lambda of: (HopReady(link, local("hop"), LATER) for link in (of.link, LinkId(98))),
+    HopWanted: lambda _: (HopWanted(address, LATER) for address in (Address(1, b"host:1"), local("hop"))),
     ChildSettled: lambda of: (ChildSettled(address, LATER) for address in (*of.addresses, local("child"))),
+    ChildWaits: lambda of: (ChildWaits(address, 1 << 28, LATER) for address in (*of.addresses, local("child"))),
     StopRequested: lambda _: (StopRequested("enough", LATER),),
     RouteChanged: lambda _: (
         RouteChanged(route, peer, LATER) for route in ((), (local("way"),)) for peer in (None, bytes(32))

@@ -1,6 +1,7 @@
 """Links, relays and small services: every state against every event, one by one and in sequences."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import ModuleType, NoneType
 from typing import Any
 
@@ -8,19 +9,36 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ockam_ref.links import framing, link_listener, node_link
+from ockam_ref.links import (
+    connector,
+    datagram_connector,
+    framing,
+    link_listener,
+    node_link,
+    typed_hop,
+    udp_endpoint,
+    udp_source,
+)
+from ockam_ref.links.connector import Connecting, Connector
+from ockam_ref.links.datagram_connector import DatagramConnector
 from ockam_ref.links.form import Broken
 from ockam_ref.links.framing import AwaitingFrame, AwaitingVersion
 from ockam_ref.links.node_link import LinkState
+from ockam_ref.links.reassembly import Reassembly
+from ockam_ref.links.typed_hop import Connected, Opening, TypedHop
+from ockam_ref.links.udp_endpoint import EndpointState, Source
+from ockam_ref.links.udp_source import SourceState, UdpSource
 from ockam_ref.machine import AnyMachine, LinkId
 from ockam_ref.relays import relay, remote, service
 from ockam_ref.relays.relay import Relaying
 from ockam_ref.relays.remote import Gone, Registered, Registering
 from ockam_ref.relays.service import MAX_RELAYS, RelayService, Serving
-from ockam_ref.wire.address import local
+from ockam_ref.wire.address import Address, local
 from ockam_ref.wire.body import encode_body
+from ockam_ref.wire.local_message import LocalMessage
 from ockam_ref.workers import application, echo, hop, uppercase
 from tests.properties.every_state import (
+    LATER,
     StateBuilder,
     StateTable,
     Surroundings,
@@ -34,6 +52,11 @@ from tests.properties.every_state import (
 from tests.unit.nodes import route
 
 ME, HOP, SERVICE = local("me"), local("hop"), local("service")
+TYPED = Address(1, b"host:1")
+CONNECTOR = Connector("tcp", 1, framing.FRAMED)
+ENDPOINT = EndpointState(LinkId(1), None, ME, local("receiver"), 7)
+SOURCE = UdpSource(local("child"), ME, local("receiver"), LinkId(1), "127.0.0.1:9", (ME,))
+TYPED_HOP = TypedHop(TYPED, "tcp", framing.FRAMED)
 CONFIG = RelayService(SERVICE, route("alias"), "forward_to_")
 NAMES = tuple(map(encode_body, ("bob", "register", "", "a#b", "b" * 300)))
 
@@ -56,15 +79,54 @@ TABLES = [
             "between frames": link_state(AwaitingFrame()),
             "inside a head": link_state(AwaitingFrame((b"\x00",), 1, 4)),
             "inside a body": link_state(AwaitingFrame((b"\x00\x00\x00\x02", b"\x84"), 5, 6)),
+            "idle": lambda: LinkState(LinkId(1), ME, local("receiver"), AwaitingVersion(), idle_s=1.0, used=False),
             "ended": node_link.Ended,
         },
-        Surroundings(addresses=(ME,)),
+        Surroundings(addresses=(ME,), timers=("idle",)),
         node_link.Ended,
+    ),
+    table(connector.MACHINE, {"connecting": lambda: Connecting(CONNECTOR)}, Surroundings(addresses=(TYPED,))),
+    table(
+        datagram_connector.MACHINE,
+        {"connecting": lambda: DatagramConnector(2, HOP)},
+        Surroundings(addresses=(Address(2, b"host:1"),)),
+    ),
+    table(
+        typed_hop.MACHINE,
+        {
+            "opening": lambda: Opening(TYPED_HOP, LinkId(1)),
+            "opening, one waits": lambda: Opening(TYPED_HOP, LinkId(1), (LocalMessage((TYPED, HOP), (ME,), b"x"),), 1),
+            "connected": lambda: Connected(TYPED_HOP, HOP),
+            "ended": typed_hop.Ended,
+        },
+        Surroundings(addresses=(TYPED, HOP)),
+        typed_hop.Ended,
     ),
     table(
         link_listener.MACHINE,
         {"listening": lambda: link_listener.Listening(link_listener.LinkListener("S"))},
         Surroundings(addresses=(ME,)),
+    ),
+    table(
+        udp_endpoint.MACHINE,
+        {
+            "open": lambda: ENDPOINT,
+            "with a peer": lambda: replace(ENDPOINT, peer="127.0.0.1:9"),
+            "of many sources": lambda: replace(ENDPOINT, sources=(Source(local("child")),) * udp_endpoint.MAX_SOURCES),
+            "ended": udp_endpoint.Ended,
+        },
+        Surroundings(addresses=(ME,)),
+        udp_endpoint.Ended,
+    ),
+    table(
+        udp_source.MACHINE,
+        {
+            "heard": lambda: SourceState(SOURCE, Reassembly(), LATER.monotonic),
+            "silent": lambda: SourceState(SOURCE, Reassembly(), LATER.monotonic - udp_source.SOURCE_IDLE_S),
+            "ended": udp_source.Ended,
+        },
+        Surroundings(addresses=(ME,), timers=("idle",)),
+        udp_source.Ended,
     ),
     table(
         relay.MACHINE,
@@ -97,7 +159,21 @@ TABLES = [
     table(uppercase.MACHINE, {"ready": lambda: ME}, Surroundings(addresses=(ME,), payloads=NAMES)),
     table(application.MACHINE, {"ready": NoneType}, Surroundings(addresses=(ME,))),
 ]
-MODULES = {module.MACHINE.name: module for module in (node_link, link_listener, relay, remote, service)}
+MODULES = {
+    module.MACHINE.name: module
+    for module in (
+        connector,
+        datagram_connector,
+        typed_hop,
+        udp_endpoint,
+        udp_source,
+        node_link,
+        link_listener,
+        relay,
+        remote,
+        service,
+    )
+}
 CASES = [(one, name) for one in TABLES for name in one.builders]
 EVENTS_OF = {one.machine.name: list(one.events()) for one in TABLES}
 

@@ -37,6 +37,10 @@ from ockam_ref.wire.api import (
     read_response_header,
 )
 from ockam_ref.wire.bare import encode_data
+from ockam_ref.wire.bare_transport_message import (
+    decode_bare_transport_message,
+    encode_bare_transport_message,
+)
 from ockam_ref.wire.body import Cbor, decode_body, encode_body
 from ockam_ref.wire.cbor_value import decode_value, encode_value
 from ockam_ref.wire.channel_message import (
@@ -77,6 +81,7 @@ from ockam_ref.wire.schemas import (
     BARE_ADDRESS,
     BARE_DATA,
     BARE_ROUTE,
+    BARE_TRANSPORT_MESSAGE,
     BARE_UINT,
     CHANNEL_MESSAGE,
     INTEGERS,
@@ -176,6 +181,9 @@ FORMATS = {
         encode_transport_message,
         (decode_transport_message, decode_any_transport_message),
         TRANSPORT_MESSAGE,
+    ),
+    "bare transport message": Format(
+        TRANSPORT_MESSAGES, encode_bare_transport_message, (decode_bare_transport_message,), BARE_TRANSPORT_MESSAGE
     ),
     "channel message": Format(
         CHANNEL_MESSAGES, encode_channel_message, (decode_channel_message, decode_any_channel_message), CHANNEL_MESSAGE
@@ -335,6 +343,52 @@ def sloppy_transport_message(draw: st.DrawFn) -> tuple[bytes, TransportMessage]:
 def test_all_forms_of_a_transport_message_have_one_meaning(drawn: tuple[bytes, TransportMessage]) -> None:
     encoded, message = drawn
     assert check_agreement(FORMATS["transport message"], encoded) == message
+
+
+@st.composite
+def sloppy_uint(draw: st.DrawFn, number: int) -> bytes:
+    """Write a number in any length that is read."""
+    groups = bare.encode_uint(number)
+    longer = draw(st.integers(0, 9 - len(groups))) if len(groups) < 9 else 0
+    return groups if longer == 0 else groups[:-1] + bytes((groups[-1] | 0x80,)) + b"\x80" * (longer - 1) + b"\x00"
+
+
+@st.composite
+def sloppy_bare_route(draw: st.DrawFn, route: tuple[Address, ...]) -> bytes:
+    """Write a route."""
+    hops = [bytes((hop.transport_type,)) + draw(sloppy_uint(len(hop.value))) + hop.value for hop in route]
+    return draw(sloppy_uint(len(hops))) + b"".join(hops)
+
+
+NO_CONTEXT = st.sampled_from([b"", b"\x00", b"\x02{}", b"\x01", b"\x01\x05{}", b"\x01\x01\xff", b"\xff" * 12])
+
+
+@st.composite
+def sloppy_bare_transport_message(draw: st.DrawFn) -> tuple[bytes, TransportMessage]:
+    """Draw a message, and one of the ways to write it that a peer accepts."""
+    message = draw(TRANSPORT_MESSAGES)._replace(tracing_context=draw(st.none() | st.just("{}") | TEXT))
+    encoded = draw(st.sampled_from([b"\x01", b"\x02"]))
+    encoded += draw(sloppy_bare_route(message.onward_route)) + draw(sloppy_bare_route(message.return_route))
+    encoded += draw(sloppy_uint(len(message.payload))) + message.payload
+    if message.tracing_context is None:
+        return encoded + draw(NO_CONTEXT), message
+    context = message.tracing_context.encode()
+    return encoded + b"\x01" + draw(sloppy_uint(len(context))) + context + draw(st.binary(max_size=3)), message
+
+
+@pytest.mark.spec("WIRE-91", "WIRE-3")
+@given(drawn=sloppy_bare_transport_message())
+def test_all_forms_of_a_bare_transport_message_have_one_meaning(drawn: tuple[bytes, TransportMessage]) -> None:
+    encoded, message = drawn
+    assert check_agreement(FORMATS["bare transport message"], encoded) == message
+
+
+@pytest.mark.spec("WIRE-92")
+@given(message=TRANSPORT_MESSAGES)
+def test_a_message_that_ends_after_its_payload_comes_back_without_a_context(message: TransportMessage) -> None:
+    encoded = encode_bare_transport_message(message, ends_after_payload=True)
+    assert check_agreement(FORMATS["bare transport message"], encoded) == message._replace(tracing_context=None)
+    assert encode_bare_transport_message(message).startswith(encoded)
 
 
 @st.composite

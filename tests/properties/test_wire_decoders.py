@@ -13,6 +13,7 @@ from ockam_ref.errors import DecodeError
 from ockam_ref.wire import bare, cbor
 from ockam_ref.wire.address import parse_address, read_address_bare, read_address_cbor
 from ockam_ref.wire.api import decode_error, decode_request, decode_response, read_request_header, read_response_header
+from ockam_ref.wire.bare_transport_message import decode_bare_transport_message
 from ockam_ref.wire.body import Cbor, decode_body, read_bare_bytes
 from ockam_ref.wire.cbor_value import decode_value
 from ockam_ref.wire.channel_message import decode_any_channel_message, decode_channel_message
@@ -60,6 +61,7 @@ DECODERS: dict[str, Decoder] = {
     "route bare": of(read_route_bare),
     "transport message": decode_transport_message,
     "any transport message": decode_any_transport_message,
+    "bare transport message": decode_bare_transport_message,
     "portal message": decode_portal_message,
     "introduction": decode_introduction,
     "puncture message": decode_puncture_message,
@@ -118,6 +120,7 @@ HOSTILE = {
     "huge bare count": bytes.fromhex("ffffffffffffffffff01") + bytes(1000),
     "a hundred thousand addresses": b"\x83\x9a\x00\x01\x86\xa0" + b"\x82\x00\x40" * 30_000,
     "a hundred thousand bare addresses": bare.encode_uint(100_000) + b"\x00\x00" * 30_000,
+    "a long route and a huge payload in bare": b"\x01\xff\x01" + b"\x00\x00" * 255 + b"\x00" + b"\xff" * 9 + b"\x01",
     "surplus": b"\x9f\x80\x80\x40" + b"\xf6" * 30_000 + b"\xff",
     "empty arrays": b"\x9a\x00\x00\x75\x30" + b"\x80" * 30_000,
     "nesting": b"\x81" * 30_000,

@@ -1,19 +1,17 @@
-"""Both event loops, and a host that only takes notes."""
+"""Both event loops, and the plain socket at the other end of a link."""
 
 import asyncio
 import socket
-from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, Self
 
 import pytest
 import uvloop
 
-from ockam_ref.machine import LinkId
+from ockam_ref.testing.contract import NotingHost
 from ockam_transports.base import Link
 from ockam_transports.stream_socket import StreamSocketLink
-from ockam_transports.tcp import TcpSocketListener, TcpTransport
+from ockam_transports.tcp import TcpListener, TcpTransport
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 BIG: Final = 16 * 1024 * 1024
@@ -38,85 +36,6 @@ def run(request: pytest.FixtureRequest) -> Callable[[Coroutine[Any, Any, None]],
             runner.run(bounded())
 
     return run_it
-
-
-class NotingHost:
-    """A ``LinkHost`` that notes what it is told, and fails when it is told anything from inside a call of its own."""
-
-    def __init__(self) -> None:
-        self.events: list[tuple[str, LinkId, str]] = []
-        self.received: dict[LinkId, bytearray] = defaultdict(bytearray)
-        self.accepted: list[Link] = []
-        self.inside = False
-        self.on_bytes: Callable[[LinkId], None] = lambda _: None
-        self._numbers = 0
-        self._changed: asyncio.Future[None] | None = None
-
-    @contextmanager
-    def calling(self) -> Iterator[None]:
-        """Mark a call of the host into the adapter."""
-        self.inside = True
-        try:
-            yield
-        finally:
-            self.inside = False
-
-    def new_link(self) -> LinkId:
-        self._numbers += 1
-        return LinkId(self._numbers)
-
-    def accept(self, link: Link) -> None:
-        self.accepted.append(link)
-        self._note("accepted", link.id)
-
-    def bytes_received(self, link: LinkId, data: bytes) -> None:
-        assert type(data) is bytes
-        self.received[link] += data
-        self._note("bytes", link)
-        self.on_bytes(link)
-
-    def link_opened(self, link: LinkId) -> None:
-        self._note("opened", link)
-
-    def link_failed(self, link: LinkId, reason: str) -> None:
-        self._note("failed", link, reason)
-
-    def link_finished(self, link: LinkId) -> None:
-        self._note("finished", link)
-
-    def link_closed(self, link: LinkId, reason: str) -> None:
-        self._note("closed", link, reason)
-
-    def link_drained(self, link: LinkId) -> None:
-        self._note("drained", link)
-
-    def link_relieved(self, link: LinkId) -> None:
-        self._note("relieved", link)
-
-    def link_gone(self, link: LinkId) -> None:
-        self._note("gone", link)
-
-    def _note(self, what: str, link: LinkId, reason: str = "") -> None:
-        assert not self.inside, f"{what} was told from inside a call of the host"
-        if what != "bytes":
-            self.events.append((what, link, reason))
-        if self._changed is not None and not self._changed.done():
-            self._changed.set_result(None)
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until the condition holds; it is looked at after every event."""
-        while not condition():
-            self._changed = asyncio.get_running_loop().create_future()
-            await self._changed
-
-    async def told(self, what: str, link: LinkId) -> str:
-        """Wait for one event of a link; return its reason."""
-        await self.until(lambda: any(event[:2] == (what, link) for event in self.events))
-        return next(reason for kind, number, reason in self.events if (kind, number) == (what, link))
-
-    def count(self, what: str, link: LinkId) -> int:
-        """How often the link told this."""
-        return sum(event[:2] == (what, link) for event in self.events)
 
 
 @pytest.fixture
@@ -173,10 +92,10 @@ class Client:
 class Scene:
     """A listener, one accepted link and the client at its other end."""
 
-    def __init__(self, host: Any) -> None:
+    def __init__(self, host: Any, transport: TcpTransport | None = None) -> None:
         self.host = host
-        self.transport = TcpTransport(host)
-        self.listeners: list[TcpSocketListener] = []
+        self.transport = transport or TcpTransport(host)
+        self.listeners: list[TcpListener] = []
         self.clients: list[Client] = []
 
     async def __aenter__(self) -> Self:
@@ -192,7 +111,7 @@ class Scene:
             link.abort()
         await asyncio.sleep(0)
 
-    async def listen(self, address: str = "127.0.0.1:0") -> TcpSocketListener:
+    async def listen(self, address: str = "127.0.0.1:0") -> TcpListener:
         listener = await self.transport.listen(address, self.host.accept)
         self.listeners.append(listener)
         return listener

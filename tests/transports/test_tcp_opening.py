@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ockam_ref.errors import ErrorCode, MisuseError, OckamError
-from ockam_transports import connecting, tcp
+from ockam_transports import connecting, stream_listener
+from ockam_transports.tcp import KeepAlive, TcpTransport
 from tests.transports.conftest import Client, Run, Scene
 
 # ---- opening
@@ -24,7 +25,7 @@ def test_a_closed_port_refuses(run: Run, host: Any) -> None:
             with host.calling():
                 scene.transport.open(number, f"127.0.0.1:{port}")
             reason = await host.told("failed", number)
-            assert reason == f"cannot connect to 127.0.0.1:{port}: nothing listens there (connection refused)"
+            assert reason == f"cannot connect to 127.0.0.1:{port} over TCP: nothing listens there (connection refused)"
 
     run(main())
 
@@ -86,7 +87,7 @@ def test_a_name_without_a_usable_address_fails(run: Run, host: Any, addresses: l
             number = host.new_link()
             with host.calling():
                 scene.transport.open(number, "no-address.test:1")
-            assert await host.told("failed", number) == f"cannot connect to no-address.test:1: {reason}"
+            assert await host.told("failed", number) == f"cannot connect to no-address.test:1 over TCP: {reason}"
 
     run(main())
 
@@ -155,7 +156,7 @@ def test_connecting_has_a_deadline(run: Run, host: Any, monkeypatch: pytest.Monk
             with _full_listener() as (port, _):
                 number = host.new_link()
                 scene.transport.open(number, f"127.0.0.1:{port}")
-                assert await host.told("failed", number) == f"no answer from 127.0.0.1:{port} within 0.05 s"
+                assert await host.told("failed", number) == f"no answer from 127.0.0.1:{port} over TCP within 0.05 s"
 
     run(main())
 
@@ -234,6 +235,55 @@ def test_ipv6(run: Run, host: Any) -> None:
     run(main())
 
 
+@pytest.mark.spec("HOST-24")
+def test_a_name_with_several_addresses_is_bound_at_each(run: Run, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def look_up(*_: Any, **__: Any) -> list[Any]:
+        hosts = ("127.0.0.1", "127.0.0.2", "127.0.0.1", "192.0.2.1")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (one, 0)) for one in hosts]
+
+    async def main() -> None:
+        async with Scene(host) as scene:
+            monkeypatch.setattr(scene.transport, "_loop", Looking(asyncio.get_running_loop(), look_up))
+            listener = await scene.listen("several.test:0")
+            hosts, ports = zip(*(address.split(":") for address in listener.addresses), strict=True)
+            assert hosts == ("127.0.0.1", "127.0.0.2")
+            assert len(set(ports)) == 1
+            assert listener.address == listener.addresses[0]
+            for address in listener.addresses:
+                before = len(host.accepted)
+                scene.clients.append(await Client.connect(address))
+                await host.until(lambda before=before: len(host.accepted) > before)
+            with pytest.raises(OckamError, match="the port is taken"):
+                await scene.listen(f"several.test:{ports[0]}")
+
+    run(main())
+
+
+class Looking:
+    """An event loop that finds other addresses."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, getaddrinfo: Any) -> None:
+        self._loop = loop
+        self.getaddrinfo = getaddrinfo
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+
+@pytest.mark.spec("HOST-24")
+@pytest.mark.parametrize(("keep_alive", "on"), [(None, 0), (KeepAlive(40, 5, 3), 1)])
+def test_keep_alive_is_optional(run: Run, host: Any, keep_alive: KeepAlive | None, on: int) -> None:
+    async def main() -> None:
+        async with Scene(host, TcpTransport(host, keep_alive=keep_alive)) as scene:
+            link, _ = await scene.pair()
+            assert link._sock is not None
+            assert link._sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == on
+            if keep_alive is not None:
+                assert link._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == keep_alive.idle_s
+
+    run(main())
+
+
 def test_a_closed_listener_takes_nobody_and_leaves_its_links(run: Run, host: Any) -> None:
     async def main() -> None:
         async with Scene(host) as scene:
@@ -250,11 +300,9 @@ def test_a_closed_listener_takes_nobody_and_leaves_its_links(run: Run, host: Any
 
 
 @pytest.mark.spec("HOST-9")
-def test_clients_beyond_the_limit_are_closed_at_once(run: Run, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp, "MAX_ACCEPTED_LINKS", 2)
-
+def test_clients_beyond_the_limit_are_closed_at_once(run: Run, host: Any) -> None:
     async def main() -> None:
-        async with Scene(host) as scene:
+        async with Scene(host, TcpTransport(host, max_accepted=2)) as scene:
             (first, _), _ = await scene.pair(), await scene.pair()
             third = await Client.connect(scene.listener.address)
             assert await third.read_all() == b""
@@ -270,7 +318,7 @@ def test_clients_beyond_the_limit_are_closed_at_once(run: Run, host: Any, monkey
 
 @pytest.mark.spec("HOST-9")
 def test_running_out_of_descriptors_pauses_accepting(run: Run, host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tcp, "ACCEPT_PAUSE_S", 0.02)
+    monkeypatch.setattr(stream_listener, "ACCEPT_PAUSE_S", 0.02)
 
     class Exhausted:
         """A listening socket in a process without free descriptors."""
@@ -290,8 +338,9 @@ def test_running_out_of_descriptors_pauses_accepting(run: Run, host: Any, monkey
 
     async def main() -> None:
         async with Scene(host) as scene:
-            exhausted = Exhausted(scene.listener._sock)
-            scene.listener._sock = exhausted  # type: ignore[assignment]
+            (listening,) = scene.listener._sockets
+            exhausted = Exhausted(listening._sock)
+            listening._sock = exhausted  # type: ignore[assignment]
             begun = perf_counter()
             link, client = await scene.pair()
             assert perf_counter() - begun >= 3 * 0.02 / 2  # the clock of a busy loop lags behind this one
@@ -305,11 +354,12 @@ def test_running_out_of_descriptors_pauses_accepting(run: Run, host: Any, monkey
 def test_closing_while_accepting_is_paused(run: Run, host: Any) -> None:
     async def main() -> None:
         async with Scene(host) as scene:
-            scene.listener._stop_accepting()
-            scene.listener._pause = asyncio.get_running_loop().call_later(0, scene.listener._accept_again)
+            (listening,) = scene.listener._sockets
+            listening._stop_accepting()
+            listening._pause = asyncio.get_running_loop().call_later(0, listening._accept_again)
             scene.listener.close()
             await asyncio.sleep(0)
-            assert scene.listener._pause is None
+            assert listening._pause is None
 
     run(main())
 

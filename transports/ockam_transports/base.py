@@ -190,24 +190,25 @@ class DatagramTransport(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TransportPlugin:
-    """What an entry point of the group ``ockam_ref.transports`` names: one transport that is installed.
-
-    Attributes:
-        name: what people write, in lower case: ``tcp``.
-        transport_type: the first half of its addresses in routes; 1 to 5 are Ockam's, 6 to 255 are free.
-        kind: what its links are like.
-        form: how messages lie in them, a name of ``ockam_ref.links.forms``; ``framed`` for any stream of bytes,
-            ``packet`` for packets that can have any size.
-        address_form: the second half of its addresses, for people: ``host:port``.
-        summary: one line for people.
-        create: makes the transport for one host, on the running event loop.  What is heavy is imported here or later,
-            and raises ``OckamError`` with what to install where it is missing.
-    """
+    """What an entry point of the group ``ockam_ref.transports`` names: one transport that is installed."""
 
     name: str
+    """What people write, in lower case: ``tcp``."""
     transport_type: int
+    """The first half of its addresses in routes; 1 to 5 are Ockam's, 6 to 255 are free."""
     kind: LinkKind
+    """What its links are like."""
     form: str
+    """How messages lie in them, by its name in ``ockam_ref.links.forms``.
+
+    ``framed`` suits any stream of bytes, ``packet`` packets of any size.
+    """
     address_form: str
+    """The second half of its addresses, for people: ``host:port``."""
     summary: str
+    """One line for people."""
     create: Callable[[LinkHost], Transport | DatagramTransport]
+    """Make the transport for one host, on the running event loop.
+
+    What is heavy is imported here or later, and raises ``OckamError`` with what to install where it is missing.
+    """

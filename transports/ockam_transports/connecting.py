@@ -38,9 +38,9 @@ class Connecting:
         try:
             host, port = parse_host_port(target)
         except MisuseError as error:
-            self._loop.call_soon(self._fail, str(error))
+            self._loop.call_soon(self._fail, f"cannot connect over TCP: {error}")
             return
-        late = f"no answer from {target} within {CONNECT_TIMEOUT_S:g} s"
+        late = f"no answer from {target} over TCP within {CONNECT_TIMEOUT_S:g} s"
         self._timers.append(self._loop.call_later(CONNECT_TIMEOUT_S, self._fail, late))
         if is_ip_literal(host):
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -65,7 +65,7 @@ class Connecting:
             return
         error = lookup.exception()
         if isinstance(error, OSError):
-            self._fail(f"cannot connect to {self._target}: {describe(error)}")
+            self._fail(f"cannot connect to {self._target} over TCP: {describe(error)}")
             return
         self._addresses = _alternate([(family, where) for family, _, _, _, where in lookup.result()])
         self._try_next()
@@ -76,7 +76,7 @@ class Connecting:
             return
         if not self._addresses:
             if not self._trying:
-                self._loop.call_soon(self._fail, f"cannot connect to {self._target}: {self._reason}")
+                self._loop.call_soon(self._fail, f"cannot connect to {self._target} over TCP: {self._reason}")
             return
         outcome, sock = _begin(*self._addresses.pop(0))
         if sock is None:

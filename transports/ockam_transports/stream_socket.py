@@ -119,6 +119,11 @@ class StreamSocketLink:
         self._sock = sock
         self._fd = sock.fileno()
 
+    def fail(self, reason: str) -> None:
+        """There is no socket to be had; what the host asks of the link from now on does nothing."""
+        self._free()
+        self._host.link_failed(self.id, reason)
+
     def watch(self) -> None:
         """Look out for a hang-up from now on, unless the host has begun to read."""
         if not (self._reading or self._closing or self._gone or self._broken):
