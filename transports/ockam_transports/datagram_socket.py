@@ -93,9 +93,7 @@ class DatagramSocket:
             return where, [bytes(buffer[:length])]
         return where, [bytes(buffer[start : start + size]) for start in range(0, length, size)]
 
-    def send(
-        self, datagrams: Sequence[Chunk], position: int, where: SocketAddress | None, most: int = MAX_SEGMENTS
-    ) -> int:
+    def send(self, datagrams: Sequence[Chunk], position: int, where: SocketAddress | None, most: int) -> int:
         """Send some of the datagrams from ``position`` on, at most ``most``; return how many have left, at least one.
 
         Raises:

@@ -166,6 +166,7 @@ class UdpLink(DatagramSink):
         self._target = ""
         self._lookup: asyncio.Future[Any] | None = None
         self._drain_asked = False
+        self._written: list[bytes] = []
 
     def begin(self, target: str, *, offload: bool) -> None:
         """Look the target up and connect to its first address that this machine can send to."""
@@ -187,16 +188,17 @@ class UdpLink(DatagramSink):
             self._told_lost(self._target, 1, f"{self.buffered} bytes wait to be sent already")
             return
         self.buffered += len(datagram)
-        last = self._queue[-1].datagrams if self._queue else None
-        if isinstance(last, list):  # what is written between two turns leaves in one batch
-            last.append(datagram)
-        else:
-            self._put(Burst(self._target, None, [datagram]))
+        self._written.append(datagram)
 
     def flush(self) -> None:
-        """Send as much as the pace and the socket allow now, and arrange for the rest."""
+        """Send as much as the socket takes now, in one batch where it can be, and arrange for the rest."""
+        if self._written:
+            burst = Burst(self._target, None, self._written)
+            burst.is_long = False  # these are datagrams of their own
+            self._put(burst)
+            self._written = []
         super().flush()
-        if self._drain_asked and not self._queue:
+        if self._drain_asked and not self.buffered:
             self._loop.call_soon(self._tell_progress)
 
     def finish_sending(self) -> None:
@@ -208,7 +210,7 @@ class UdpLink(DatagramSink):
 
     def _tell_progress(self) -> None:
         super()._tell_progress()
-        if self._drain_asked and not self._queue and not self._closing:
+        if self._drain_asked and not self.buffered and not self._closing:
             self._drain_asked = False
             self._host.link_drained(self.id)
 
