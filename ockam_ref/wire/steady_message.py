@@ -9,7 +9,7 @@ All integers are big-endian.  The first byte is the kind:
 """
 
 import struct
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias, assert_never
 
 from ockam_ref.errors import DecodeError, ErrorCode
 from ockam_ref.wire.cursor import Buffer
@@ -67,6 +67,8 @@ def encode_steady_message(message: SteadyMessage) -> bytes:
             return _HERE.pack(3, connection, epoch)
         case Carried(packet):
             return CARRIED + packet
+        case _:
+            assert_never(message)
 
 
 def decode_steady_message(payload: Buffer) -> SteadyMessage:

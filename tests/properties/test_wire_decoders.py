@@ -24,6 +24,7 @@ from ockam_ref.wire.puncture_message import decode_puncture_message
 from ockam_ref.wire.puncture_negotiation import decode_introduction
 from ockam_ref.wire.rendezvous_message import decode_rendezvous_request, decode_rendezvous_response
 from ockam_ref.wire.route import parse_route, read_route_bare, read_route_cbor
+from ockam_ref.wire.steady_message import decode_steady_message
 from ockam_ref.wire.transport_message import decode_any_transport_message, decode_transport_message
 
 Decoder = Callable[[bytes], Any]
@@ -67,6 +68,7 @@ DECODERS: dict[str, Decoder] = {
     "puncture message": decode_puncture_message,
     "rendezvous request": decode_rendezvous_request,
     "rendezvous response": decode_rendezvous_response,
+    "steady message": decode_steady_message,
     "channel message": decode_channel_message,
     "any channel message": decode_any_channel_message,
     "request": decode_request,
