@@ -2,8 +2,9 @@
 
 from typing import Final, NamedTuple
 
-from ockam_ref.effects import AddProducer, Effect, Effects, Report, StopWorker
-from ockam_ref.machine import FlowControlId, Fresh, LinkId, Mailbox, Needs
+from ockam_ref.effects import AddProducer, Effect, Effects, Report, StopWorker, Tell
+from ockam_ref.events import ChildSettled
+from ockam_ref.machine import FlowControlId, Fresh, LinkId, Mailbox, Needs, Now
 from ockam_ref.observations import MessageDropped, PunctureClosed
 from ockam_ref.routing.access_control import ALLOW_ALL, DENY_ALL, AllowConsumers
 from ockam_ref.wire.address import Address
@@ -20,7 +21,7 @@ class End(NamedTuple):
 
     ``sender`` is the hop that routes use; ``remote`` is what the other node knows; ``receiver`` is where its payloads
     enter the node; ``questions`` takes the answers of the negotiation.  ``bind`` is the hop of our socket, ``link`` the
-    socket itself, ``bind_flow`` the flow control of what comes through it.
+    socket itself, ``bind_flow`` the flow control of what comes through it.  ``listener`` counts a responder's end.
     """
 
     sender: Address
@@ -30,12 +31,13 @@ class End(NamedTuple):
     bind: Address
     link: LinkId
     bind_flow: FlowControlId
+    listener: Address | None = None
 
 
-def draw_end(fresh: Fresh) -> End:
+def draw_end(fresh: Fresh, listener: Address | None = None) -> End:
     """Return an end of fresh addresses."""
     sender, remote, receiver, questions, bind = fresh.addresses
-    return End(sender, remote, receiver, questions, bind, fresh.links[0], fresh.flow_control_ids[0])
+    return End(sender, remote, receiver, questions, bind, fresh.links[0], fresh.flow_control_ids[0], listener)
 
 
 def mailboxes(end: End, flow_control_id: FlowControlId, spawner_id: FlowControlId | None) -> tuple[Mailbox, ...]:
@@ -58,9 +60,11 @@ def drop(rule: str, detail: str, source: Address, message: LocalMessage) -> Repo
     return Report(MessageDropped(rule, detail, source, message.onward_route, message.return_route))
 
 
-def farewell(end: End, reason: str, *, stop: bool) -> Effects:
+def farewell(end: End, reason: str, now: Now, *, stop: bool) -> Effects:
     """Return what is left to do when a puncture ends: the socket is closed, people are told."""
     effects: list[Effect] = [StopWorker(end.bind, reason), Report(PunctureClosed(end.sender, reason))]
+    if end.listener is not None:
+        effects.append(Tell(end.listener, ChildSettled(end.sender, now)))
     if stop:
         effects.append(StopWorker(end.sender, reason))
     return tuple(effects)

@@ -52,8 +52,9 @@ class AwaitingAcknowledge:
 InitiatorState: TypeAlias = Preparing | AwaitingAcknowledge | puncture.PunctureState
 
 TRANSITIONS: Final = (
-    *rendezvous_client.TRANSITIONS,
-    Transition("Asking", "MyAddress", "AwaitingAcknowledge", "Initiate"),
+    Transition("Preparing", "events of the rendezvous client", "Preparing", "its own table"),
+    Transition("Preparing", "the public address", "AwaitingAcknowledge", "Initiate"),
+    Transition("Preparing", "no socket, no answer, AddressGone, StopRequested", "Ended", "PunctureClosed"),
     Transition("AwaitingAcknowledge", "Acknowledge", "Closed", "PunctureNegotiated, Ping"),
     Transition("AwaitingAcknowledge", "any other message", "AwaitingAcknowledge", "a recorded drop"),
     Transition(
@@ -104,16 +105,16 @@ def receive(state: InitiatorState, event: WorkerEvent) -> tuple[InitiatorState, 
 def _preparing(state: Preparing, event: WorkerEvent) -> tuple[InitiatorState, Effects]:
     config, end = state.config, state.inner.end
     match event:
-        case StopRequested(reason):
-            return Ended(), farewell(end, reason, stop=False)
-        case AddressGone(address) if address == config.route[0]:
-            return _fail(end, "the way to the other node is gone")
+        case StopRequested(reason, now):
+            return Ended(), farewell(end, reason, now, stop=False)
+        case AddressGone(address, now) if address == config.route[0]:
+            return _fail(end, "the way to the other node is gone", now)
     outcome, effects = rendezvous_client.receive(state.inner, event)
     match outcome:
         case Binding() | Asking():
             return Preparing(config, outcome), effects
         case Failed(reason):
-            return _fail(end, reason)
+            return _fail(end, reason, event.now)
         case Known(public_address):
             initiate = encode_introduction(Introduction(public_address, end.remote.value))
             return AwaitingAcknowledge(end, config.route), (
@@ -132,14 +133,14 @@ def _awaiting(state: AwaitingAcknowledge, event: WorkerEvent) -> tuple[Initiator
             return _acknowledged(state, message, now)
         case MessageReceived(_, source, message):
             return state, (drop("puncture-not-open", "the puncture is still being negotiated", source, message),)
-        case TimerFired("acknowledge"):
-            return _fail(end, "the other node did not answer in time")
-        case AddressGone(address) if address == state.route[0]:
-            return _fail(end, "the way to the other node is gone")
-        case AddressGone():
-            return _fail(end, "the socket is gone")
-        case StopRequested(reason):
-            return Ended(), farewell(end, reason, stop=False)
+        case TimerFired("acknowledge", now):
+            return _fail(end, "the other node did not answer in time", now)
+        case AddressGone(address, now) if address == state.route[0]:
+            return _fail(end, "the way to the other node is gone", now)
+        case AddressGone(address, now) if address == end.bind:
+            return _fail(end, "the socket is gone", now)
+        case StopRequested(reason, now):
+            return Ended(), farewell(end, reason, now, stop=False)
         case _:
             return state, ()
 
@@ -149,15 +150,15 @@ def _acknowledged(state: AwaitingAcknowledge, message: LocalMessage, now: Now) -
     try:
         peer = decode_introduction(message.payload)
     except DecodeError as error:
-        return _fail(end, f"the other node's answer cannot be read: {error}")
+        return _fail(end, f"the other node's answer cannot be read: {error}", now)
     if not is_socket_address(peer.public_address):
-        return _fail(end, f"the other node says it is at {peer.public_address!r}, which is no address of a socket")
+        return _fail(end, f"the other node says it is at {peer.public_address!r}, which is no address of a socket", now)
     closed, effects = puncture.begin(end, peer, redirect=False, now=now)
     return closed, (CancelTimer("acknowledge"), *effects)
 
 
-def _fail(end: End, reason: str) -> tuple[Ended, Effects]:
-    return Ended(), farewell(end, reason, stop=True)
+def _fail(end: End, reason: str, now: Now) -> tuple[Ended, Effects]:
+    return Ended(), farewell(end, reason, now, stop=True)
 
 
 MACHINE: Final[Machine[Puncture, InitiatorState]] = Machine("puncture initiator", start, receive, END_NEEDS)

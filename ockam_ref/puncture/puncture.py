@@ -111,15 +111,15 @@ def receive(state: PunctureState, event: WorkerEvent) -> tuple[PunctureState, Ef
         case TimerFired("heartbeat", now):
             reason = _is_over(state, now)
             if reason is not None:
-                return Ended(), farewell(state.end, reason, stop=True)
+                return Ended(), farewell(state.end, reason, now, stop=True)
             if isinstance(state, Open) and not state.silent and now.monotonic - state.last_pong >= SILENT_AFTER_S:
                 silent = Report(PunctureSilent(state.end.sender, _public_address(state)))
                 return replace(state, silent=True), (silent, *_heartbeat(state, now))
             return state, _heartbeat(state, now)
-        case AddressGone(address) if address == state.end.bind:
-            return Ended(), farewell(state.end, "the socket is gone", stop=True)
-        case StopRequested(reason):
-            return Ended(), farewell(state.end, reason, stop=False)
+        case AddressGone(address, now) if address == state.end.bind:
+            return Ended(), farewell(state.end, "the socket is gone", now, stop=True)
+        case StopRequested(reason, now):
+            return Ended(), farewell(state.end, reason, now, stop=False)
         case _:
             return state, ()
 

@@ -76,10 +76,11 @@ Preparing: TypeAlias = Binding | Asking
 
 TRANSITIONS: Final = (
     Transition("Binding", "LinkOpened", "Asking", "the endpoint is started, GetMyAddress"),
-    Transition("Binding", "LinkFailed, StopRequested", "Ended", "PunctureClosed"),
+    Transition("Binding", "LinkFailed", "Failed"),
     Transition("Asking", "TimerFired", "Asking", "asked again"),
     Transition("Asking", "an answer that cannot be read, any other message", "Asking", "a recorded drop"),
-    Transition("Asking", "Pong, TimerFired too late, AddressGone, StopRequested", "Ended", "PunctureClosed"),
+    Transition("Asking", "MyAddress", "Known", "the socket stays"),
+    Transition("Asking", "Pong, no address of a socket, TimerFired too late, AddressGone", "Failed"),
 )
 
 

@@ -85,7 +85,7 @@ TRANSITIONS: Final = (
     Transition("Leading", "Here of the offered path", "Leading", "packets go along it from now on, SteadyLinkMoved"),
     Transition("Leading", "TimerFired, keep-alive", "Leading", "Move along the path in use"),
     Transition("Leading", "TimerFired, nothing heard for long", "Ended", "SteadyLinkClosed"),
-    *link.TRANSITIONS,
+    *link.transitions("Leading"),
 )
 
 

@@ -39,13 +39,16 @@ IDLE_S: Final = 60.0
 
 END_NEEDS: Final = Needs(addresses=3, secrets=1)
 
-TRANSITIONS: Final = (
-    Transition("Running", "MessageReceived, local", "Running", "packets, as window and pace let them go"),
-    Transition("Running", "a packet", "Running", "whole messages are forwarded, packets answered"),
-    Transition("Running", "TimerFired, recovery", "Running", "what is due leaves"),
-    Transition("Running", "the other end is gone, silence, StopRequested", "Ended", "SteadyLinkClosed"),
-    Transition("Ended", "any", "Ended", "ignored"),
-)
+
+def transitions(state: str) -> tuple[Transition, ...]:
+    """Return what both ends do in that state of theirs in which the link is open."""
+    return (
+        Transition(state, "MessageReceived, local", state, "packets, as window and pace let them go"),
+        Transition(state, "a packet", state, "whole messages are forwarded, packets answered"),
+        Transition(state, "TimerFired, recovery", state, "what is due leaves"),
+        Transition(state, "the other end is gone, silence, StopRequested", "Ended", "SteadyLinkClosed"),
+        Transition("Ended", "any", "Ended", "ignored"),
+    )
 
 
 class End(NamedTuple):

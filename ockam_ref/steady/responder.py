@@ -60,12 +60,14 @@ ResponderState: TypeAlias = Waiting | Following | Ended
 TRANSITIONS: Final = (
     Transition("Waiting", "Open", "Following", "Here"),
     Transition("Waiting", "Move", "Ended", "the initiator is told that its link is gone"),
+    Transition("Waiting", "any other message", "Waiting", "a recorded drop"),
+    Transition("Waiting", "TimerFired, StopRequested", "Ended", "SteadyLinkClosed"),
     Transition("Following", "Open, Move of an older epoch", "Following", "Here"),
     Transition(
         "Following", "Move of this or a newer epoch", "Following", "Here; packets go along its path from now on"
     ),
     Transition("Following", "TimerFired, nothing heard for long", "Ended", "SteadyLinkClosed"),
-    *link.TRANSITIONS,
+    *link.transitions("Following"),
 )
 
 

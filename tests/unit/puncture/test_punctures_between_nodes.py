@@ -14,7 +14,6 @@ from ockam_ref.puncture.puncture import (
     Closed,
     Open,
 )
-from ockam_ref.puncture.responder import Puncturing
 from ockam_ref.wire.address import UDP, Address, local
 from ockam_ref.wire.local_message import LocalMessage
 from ockam_ref.wire.puncture_message import PuncturePayload, PunctureSignal
@@ -141,8 +140,7 @@ def test_the_responder_is_redirected_until_the_first_ping() -> None:
     scene.network.advance(HEARTBEAT_S)
     assert isinstance(scene.a.node.state_of(hop), Open)
     state = scene.b.node.state_of(scene.other())
-    assert isinstance(state, Puncturing)
-    assert isinstance(state.inner, Open)
+    assert isinstance(state, Open)
 
 
 @pytest.mark.spec("PUN-34", "PUN-20", "PUN-39")
