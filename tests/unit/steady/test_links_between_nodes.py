@@ -171,8 +171,8 @@ def test_both_ends_give_up_a_silent_one() -> None:
     hop = scene.link()
     for _ in range(30):
         scene.network.advance(KEEP_ALIVE_S)
-    assert leading(scene, hop)
-    assert following(scene)
+    assert leading(scene, hop).offered is None
+    assert following(scene).inner.epoch == 0
     scene.cut(scene.first)
     for _ in range(14):
         scene.network.advance(KEEP_ALIVE_S)
