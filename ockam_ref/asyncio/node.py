@@ -265,11 +265,17 @@ class Node:
             self.add_consumer(Address(plugin.transport_type, address.encode()), flow)
 
     async def udp_bind(
-        self, address: str = "127.0.0.1:0", *, peer: str | None = None, consumer_of: Iterable[Flow] = ()
+        self,
+        address: str = "127.0.0.1:0",
+        *,
+        peer: str | None = None,
+        consumer_of: Iterable[Flow] = (),
+        recovery: bool = False,
     ) -> UdpBind:
         """Bind a UDP socket at ``host:port``; routes lead through it to any ``(UDP, "host:port")``.
 
-        With a ``peer`` they lead to that one, and datagrams of others are dropped.
+        With a ``peer`` they lead to that one, and datagrams of others are dropped.  With ``recovery`` what is lost is
+        sent again to ends of our kind, which need not ask for it; to others all stays as it is, after a second.
 
         Raises:
             MisuseError: an address cannot be read.
@@ -278,7 +284,7 @@ class Node:
         only = None if peer is None else await udp.resolve(peer, beside=address)
         flow = fresh_flow_control_id()
         flows = to_flow_controls(consumer_of)
-        worker, endpoint = await self._driver.bind(lambda link: UdpEndpoint(link, only, flow, flows), address)
+        worker, endpoint = await self._driver.bind(lambda link: UdpEndpoint(link, only, flow, flows, recovery), address)
         return UdpBind(self._driver, worker, endpoint.address, flow)
 
     # ---- punctures

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from ockam_ref.links.recovery_flight import Run
+from ockam_ref.links.rtt import Rtt
 
 FIRST_WINDOW_PACKETS: Final = 32
 """Packets on the way before anything is known of the path."""
@@ -28,7 +29,7 @@ BURSTS_AHEAD: Final = 3
 """Bursts that are allowed beyond what the path holds, since hosts see and acknowledge packets in bursts too."""
 
 SPREADS: Final = 4
-"""Times the variation of round trips that is allowed beyond that: on a path with jitter packets are late, not queued."""
+"""Times the variation of round trips that is allowed beyond that: on a path with jitter packets are not queued."""
 
 STARTUP_GAIN: Final = 2.885
 """2 / ln 2: doubles the rate each round while the rate is looked for."""
@@ -41,6 +42,9 @@ CYCLE: Final = (1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
 
 LEAST_STEP_S: Final = 0.01
 """A step of the cycle takes no less, however short the round trip."""
+
+LEAST_ROUND: Final = 0.75
+"""A round takes no less than this part of the smoothed round trip: one packet that was early is no round."""
 
 FULL_GROWTH: Final = 1.25
 """The rate is found when it has grown by less than this in three rounds."""
@@ -94,7 +98,7 @@ class Delivery(NamedTuple):
     """What an acknowledgement changed: bytes that came, bytes given up, the run that was sent last of those that came.
 
     ``sample`` is the round trip that it measured, if it did; ``in_flight`` what is still on its way, in bytes;
-    ``spread`` by how much round trips vary.
+    ``rtt`` is the estimate with it.
     """
 
     acknowledged: int
@@ -102,7 +106,7 @@ class Delivery(NamedTuple):
     newest: Run
     sample: float | None
     in_flight: int
-    spread: float
+    rtt: Rtt
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,9 @@ class Path:
     step: int = 0
     step_at: float = 0.0
     ceiling: int | None = None
+    smoothed_rtt: float = 0.0
     spread: float = 0.0
+    round_at: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -200,17 +206,17 @@ def after_running_dry(path: Path, in_flight: int) -> Path:
 
 
 def after_losses(path: Path, lost: int) -> Path:
-    """Return the path after so many bytes were given up without an acknowledgement."""
-    return replace(path, round_lost=path.round_lost + lost)
+    """Return the path after so many bytes were given up without an acknowledgement; less than 0 came after all."""
+    return replace(path, round_lost=max(path.round_lost + lost, 0))
 
 
 def after_acknowledgement(path: Path, delivery: Delivery, now: float) -> Path:
     """Return the path after an acknowledgement of something that was on its way."""
-    acknowledged, lost, newest, sample, in_flight, spread = delivery
+    acknowledged, lost, newest, sample, in_flight, rtt = delivery
     delivered = path.delivered + acknowledged
     round_lost, round_delivered = path.round_lost + lost, path.round_delivered + acknowledged
     number, round_ends, ceiling = path.round, path.round_ends, path.ceiling
-    is_round = newest.delivered >= round_ends
+    is_round = newest.delivered >= round_ends and now - path.round_at >= LEAST_ROUND * rtt.smoothed
     if is_round:
         number, round_ends = number + 1, delivered
         ceiling = _judge_losses(path, round_delivered, round_lost, in_flight)
@@ -240,7 +246,9 @@ def after_acknowledgement(path: Path, delivery: Delivery, now: float) -> Path:
         path.step,
         path.step_at,
         ceiling,
-        spread,
+        rtt.smoothed,
+        rtt.variation,
+        now if is_round else path.round_at,
     )
     return _turn(path, now, in_flight, newest, is_round=is_round, is_old=is_old)
 
@@ -282,7 +290,7 @@ def _turn(path: Path, now: float, in_flight: int, newest: Run, *, is_round: bool
             return replace(path, full_rounds=path.full_rounds + 1, phase=phase)
         case Phase.DRAIN if in_flight <= path.content + BURSTS_AHEAD * quantum(path, path.rate):
             return replace(path, phase=Phase.CRUISE, step=2, step_at=now)
-        case Phase.CRUISE if now - path.step_at >= max(path.least_rtt, LEAST_STEP_S):
+        case Phase.CRUISE if now - path.step_at >= max(path.smoothed_rtt, LEAST_STEP_S):
             return replace(path, step=(path.step + 1) % len(CYCLE), step_at=now)
         case Phase.EMPTY if now - path.step_at >= EMPTY_S:
             return replace(path, phase=Phase.CRUISE, step=2, step_at=now)

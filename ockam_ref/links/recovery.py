@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from ockam_ref.errors import DecodeError
 from ockam_ref.links import recovery_sender as sending
-from ockam_ref.links.framing import Broken
+from ockam_ref.links.form import Broken
 from ockam_ref.links.recovery_packets import (
     ACKNOWLEDGEMENT,
     GONE,

@@ -136,7 +136,7 @@ def acknowledge(sender: Sender, acknowledgement: Acknowledgement, now: float) ->
     largest = ranges[-1][1] - 1
     late = False
     if sender.remembered:
-        sender, late = _without_late_ones(sender, ranges)
+        sender, late = _without_late_ones(sender, ranges, now)
     left, settled = settle(sender.flight, _from(ranges, sender.flight))
     limit = max(limit, sender.limit)
     if not settled:
@@ -155,7 +155,7 @@ def acknowledge(sender: Sender, acknowledgement: Acknowledgement, now: float) ->
     lost_bytes, acknowledged = bytes_of(lost), bytes_of(settled)
     in_flight = sender.in_flight - acknowledged - lost_bytes
     again, remembered = _with_lost(sender, lost)
-    delivery = congestion.Delivery(acknowledged, lost_bytes, newest, sample, in_flight, rtt.variation)
+    delivery = congestion.Delivery(acknowledged, lost_bytes, newest, sample, in_flight, rtt)
     return sender._replace(
         blocks=trimmed(sender.blocks, _floor(sender.next_offset, left, again)),
         again=again,
@@ -186,16 +186,21 @@ def _floor(next_offset: int, flight: Sequence[Run], again: tuple[Span, ...]) -> 
     return min(floor, again[0][0]) if again else floor
 
 
-def _without_late_ones(sender: Sender, ranges: Sequence[Span]) -> tuple[Sender, bool]:
-    """Look for packets that were given up and came after all: what waits to be sent again for them need not be."""
+def _without_late_ones(sender: Sender, ranges: Sequence[Span], now: float) -> tuple[Sender, bool]:
+    """Look for packets that were given up and came after all: what waits to be sent again for them need not be.
+
+    Their round trips count too; those of packets that were early enough alone would tell of a better path.
+    """
     left, late = settle(sender.remembered, _from(ranges, sender.remembered))
     if not late:
         return sender, False
-    again, tolerance = sender.again, sender.tolerance
+    again, tolerance, rtt = sender.again, sender.tolerance, sender.rtt
     for run in late:
+        rtt = with_sample(rtt, now - run.sent_at, 0.0)
         again = without(again, run.start, run.end)
         tolerance = tolerance.grown(ranges[-1][1] - 1 - run.first)
-    return sender._replace(remembered=tuple(left), again=again, tolerance=tolerance), True
+    path = congestion.after_losses(sender.path, -bytes_of(late))
+    return sender._replace(remembered=tuple(left), again=again, tolerance=tolerance, rtt=rtt, path=path), True
 
 
 def _losses(
