@@ -51,6 +51,7 @@ from ockam_ref.observations import (
 )
 from ockam_ref.portals import inlet as portal_inlet
 from ockam_ref.portals import outlet as portal_outlet
+from ockam_ref.portals.connection import MAX_PAYLOAD_BYTES
 from ockam_ref.portals.inlet import PONG_TIMEOUT_S
 from ockam_ref.puncture import initiator as puncture_initiator
 from ockam_ref.puncture import listener as puncture_listener
@@ -470,19 +471,22 @@ class Node:
         pong_timeout: float = PONG_TIMEOUT_S,
         skip_handshake: bool = False,
         paused: bool = False,
+        max_payload_bytes: int = MAX_PAYLOAD_BYTES,
     ) -> Inlet:
         """Open a local port whose clients reach the target of the outlet at the end of the route.
 
         Without a route, or paused, clients are closed at once until ``change_route`` or ``resume``.  A first hop of
-        another transport is reached now, and again by later clients if it is lost.
+        another transport is reached now, and again by later clients if it is lost.  A route over Unix sockets needs
+        ``max_payload_bytes=PORTABLE_PAYLOAD_BYTES``, at the outlet too: they carry no longer messages.
 
         Raises:
+            MisuseError: ``max_payload_bytes`` is not from 1 to ``MAX_PAYLOAD_BYTES``.
             OckamError: nobody can listen there.
         """
         onward = to_route(route)
         await self._reach(onward)
         peer = self._driver.core.peer_of(onward)
-        config = portal_inlet.Inlet(onward, peer, pong_timeout, skip_handshake, paused)
+        config = portal_inlet.Inlet(onward, peer, pong_timeout, skip_handshake, paused, max_payload_bytes)
         return Inlet(self._driver, *await self._driver.listen(config, listen))
 
     async def create_outlet(
@@ -493,10 +497,15 @@ class Node:
         consumer_of: Iterable[Flow] = (),
         incoming: AccessControl = ALLOW_ALL,
         skip_handshake: bool = False,
+        max_payload_bytes: int = MAX_PAYLOAD_BYTES,
     ) -> Outlet:
-        """Connect to ``target`` (``host:port``) for every client of an inlet that leads to ``address``."""
+        """Connect to ``target`` (``host:port``) for every client of an inlet that leads to ``address``.
+
+        Raises:
+            MisuseError: ``max_payload_bytes`` is not from 1 to ``MAX_PAYLOAD_BYTES``; see ``create_inlet``.
+        """
         flows = to_flow_controls(consumer_of)
-        config = portal_outlet.Outlet(to_address(address), target, flows, incoming, skip_handshake)
+        config = portal_outlet.Outlet(to_address(address), target, flows, incoming, skip_handshake, max_payload_bytes)
         return Outlet(self._driver, self._driver.start(config))
 
     # ---- relays

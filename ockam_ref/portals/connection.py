@@ -24,7 +24,7 @@ from ockam_ref.effects import (
     StopReading,
     StopWorker,
 )
-from ockam_ref.errors import DecodeError
+from ockam_ref.errors import DecodeError, ErrorCode, MisuseError
 from ockam_ref.events import (
     AddressGone,
     BytesReceived,
@@ -57,6 +57,12 @@ HALF_CLOSE_LINGER_S: Final = 2.0
 MAX_PAYLOAD_BYTES: Final = 1024 * 1024
 """Bytes of one Payload that we send; what a host reads at once beyond this makes several (a frame holds 16 MiB)."""
 
+PORTABLE_PAYLOAD_BYTES: Final = 48 * 1024
+"""Bytes of a Payload that fits one message of every transport, whatever channels and hops are on its way.
+
+The peer's portals send no more, and its Unix sockets carry messages of 64 KiB at most.
+"""
+
 MAX_MARKS_TO_ANSWER: Final = 64
 """Marks that may wait for their Pong; a sender of our kind has five at most, what is beyond gets no answer."""
 
@@ -85,11 +91,22 @@ class Side(StrEnum):
     OUTLET = "outlet"
 
 
+def check_payload_limit(max_payload_bytes: int) -> None:
+    """Check how long the Payloads of a portal may be.
+
+    Raises:
+        MisuseError: not from 1 to ``MAX_PAYLOAD_BYTES``.
+    """
+    if not 1 <= max_payload_bytes <= MAX_PAYLOAD_BYTES:
+        detail = f"a Payload has 1 to {MAX_PAYLOAD_BYTES} bytes, not {max_payload_bytes}"
+        raise MisuseError(ErrorCode.OUT_OF_RANGE, detail)
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """What does not change while a connection lives; ``peer`` is the identifier that every message must carry.
 
-    Without ``handshake`` there is no Pong, and no credit either.
+    Without ``handshake`` there is no Pong, and no credit either.  A read of more than ``max_payload_bytes`` is cut.
     """
 
     side: Side
@@ -98,6 +115,7 @@ class Connection:
     portal: Address
     peer: bytes | None
     handshake: bool
+    max_payload_bytes: int = MAX_PAYLOAD_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +218,12 @@ def read_portal_message(connection: Connection, source: Address, message: LocalM
 
 def _read(state: Running, data: bytes | memoryview) -> tuple[Running, Effects]:
     connection, route = state.connection, state.remote_route
-    length = len(data)
+    length, limit = len(data), connection.max_payload_bytes
     effects: list[Effect]
-    if 0 < length <= MAX_PAYLOAD_BYTES:
+    if 0 < length <= limit:
         effects = [say(connection, route, b"".join((payload_head(length), data)))]
     else:
-        pieces = (data[start : start + MAX_PAYLOAD_BYTES] for start in range(0, length, MAX_PAYLOAD_BYTES))
+        pieces = (data[start : start + limit] for start in range(0, length, limit))
         effects = [say(connection, route, b"".join((payload_head(len(piece)), piece))) for piece in pieces]
     if state.owes_announcement:
         effects.append(say(connection, route, PONG))

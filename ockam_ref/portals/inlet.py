@@ -36,12 +36,14 @@ from ockam_ref.observations import ConnectionClosed
 from ockam_ref.portals import connection as running
 from ockam_ref.portals.connection import (
     DISCONNECT,
+    MAX_PAYLOAD_BYTES,
     PING,
     Connection,
     Ended,
     Running,
     Side,
     begin,
+    check_payload_limit,
     drop,
     ending,
     read_portal_message,
@@ -62,13 +64,17 @@ LATE_PONG_S: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Inlet:
-    """Configuration: the way to the outlet, the identifier at its far end if a channel is on it, and the mode."""
+    """Configuration: the way to the outlet, the identifier at its far end if a channel is on it, and the mode.
+
+    A way over hops that carry short messages only needs a smaller ``max_payload_bytes``, here and at the outlet.
+    """
 
     route: Route
     peer: bytes | None = None
     pong_timeout_s: float = PONG_TIMEOUT_S
     skip_handshake: bool = False
     paused: bool = False
+    max_payload_bytes: int = MAX_PAYLOAD_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,7 @@ INLET_TRANSITIONS: Final = (
 
 def start_inlet(config: Inlet, fresh: Fresh) -> Worker[InletState]:
     """Take no messages; the host tells the inlet of its clients."""
+    check_payload_limit(config.max_payload_bytes)
     (address,) = fresh.addresses
     return Worker((Mailbox(address, DENY_ALL, DENY_ALL),), InletState(address, config))
 
@@ -154,7 +161,13 @@ def start(config: InletConnection, fresh: Fresh) -> Worker[InletConnectionState]
     inlet = config.inlet
     (remote,) = fresh.addresses
     connection = Connection(
-        Side.INLET, config.link, remote, config.portal, inlet.peer, handshake=not inlet.skip_handshake
+        Side.INLET,
+        config.link,
+        remote,
+        config.portal,
+        inlet.peer,
+        handshake=not inlet.skip_handshake,
+        max_payload_bytes=inlet.max_payload_bytes,
     )
     first_hop = inlet.route[0]
     effects: Effects = (

@@ -36,12 +36,14 @@ from ockam_ref.portals import connection as running
 from ockam_ref.portals.connection import (
     BROKE,
     DISCONNECT,
+    MAX_PAYLOAD_BYTES,
     PONG,
     Connection,
     Ended,
     Running,
     Side,
     begin,
+    check_payload_limit,
     drop,
     ending,
     read_portal_message,
@@ -65,13 +67,14 @@ MAX_WAITING_BYTES: Final = 8 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Outlet:
-    """Configuration: its name, the target ``host:port``, who may use it, and the mode."""
+    """Configuration: its name, the target ``host:port``, who may use it, the mode, and how much a Payload may carry."""
 
     address: Address
     target: str
     consumer_of: tuple[FlowControlId, ...] = ()
     incoming: AccessControl = ALLOW_ALL
     skip_handshake: bool = False
+    max_payload_bytes: int = MAX_PAYLOAD_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ OUTLET_TRANSITIONS: Final = (
 
 def start_outlet(config: Outlet, _: Fresh) -> Worker[OutletState]:
     """Open the mailbox."""
+    check_payload_limit(config.max_payload_bytes)
     consumers = tuple(AddConsumer(config.address, flow_control) for flow_control in config.consumer_of)
     return Worker((Mailbox(config.address, config.incoming),), OutletState(config), consumers)
 
@@ -192,7 +196,15 @@ def start(config: OutletConnection, fresh: Fresh) -> Worker[OutletConnectionStat
     outlet = config.outlet
     (remote,), (link,) = fresh.addresses, fresh.links
     handshake = config.address is None
-    connection = Connection(Side.OUTLET, link, remote, outlet.address, config.peer, handshake=handshake)
+    connection = Connection(
+        Side.OUTLET,
+        link,
+        remote,
+        outlet.address,
+        config.peer,
+        handshake=handshake,
+        max_payload_bytes=outlet.max_payload_bytes,
+    )
     mailboxes: tuple[Mailbox, ...] = (Mailbox(remote, outlet.incoming),)
     if config.address is not None:
         mailboxes = Mailbox(remote, DENY_ALL), Mailbox(config.address, AllowSources(frozenset((outlet.address,))))

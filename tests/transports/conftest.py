@@ -54,6 +54,11 @@ class Client:
 
     @classmethod
     async def connect(cls, address: str) -> "Client":
+        if "/" in address:
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            sock.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(sock, address)
+            return cls(sock)
         host, _, port = address.rpartition(":")
         family = socket.AF_INET6 if "[" in host else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_STREAM)

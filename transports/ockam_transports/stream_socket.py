@@ -418,6 +418,7 @@ class StreamSocketLink:
         self._reading = self._writing = False
         self._out.clear()
         self._sent = self._given
+        self._mark, self._relief_asked = None, False
         self._on_gone(self)
         if self._closing:
             self._loop.call_soon(self._host.link_gone, self.id)

@@ -54,8 +54,8 @@ class UdsTransport:
             self._host.link_opened(link)
             opening.watch()
 
-        connecting = _Connecting(self._loop, target, won, partial(self._host.link_failed, link))
         opening = self._new_link(link, lambda _: connecting.cancel())
+        connecting = _Connecting(self._loop, target, won, opening.fail)
         return opening
 
     async def listen(self, address: str, accept: Acceptor) -> StreamSocketListener:
@@ -67,11 +67,13 @@ class UdsTransport:
             MisuseError: ``address`` cannot be a path of a socket.
             OckamError: nobody can listen there.
         """
-        _check(address)
         try:
+            _check(address)
             sock, ours = _listen_at(address)
+        except MisuseError as error:
+            raise MisuseError(error.code, f"cannot listen over uds: {error}") from None
         except OSError as error:
-            raise OckamError(ErrorCode.LINK_FAILED, f"cannot listen at {address}: {_why(error)}") from None
+            raise OckamError(ErrorCode.LINK_FAILED, f"cannot listen on {address} over uds: {_why(error)}") from None
         return StreamSocketListener(
             self._loop, sock, address, self._new_accepted, accept, on_close=partial(_remove_ours, address, ours)
         )
@@ -109,11 +111,11 @@ class _Connecting:
             if self._loop.time() < self._until:
                 self._next = self._loop.call_later(RETRY_AFTER_S, self._try)
             else:
-                self._failed(f"no answer from {self._path} within {CONNECT_TIMEOUT_S:g} s")
+                self._failed(f"no answer from {self._path} over uds within {CONNECT_TIMEOUT_S:g} s")
         except OSError as error:
-            self._failed(f"cannot connect to {self._path}: {_why(error)}")
+            self._failed(f"cannot connect to {self._path} over uds: {_why(error)}")
         except MisuseError as error:
-            self._failed(str(error))
+            self._failed(f"cannot connect over uds: {error}")
         else:
             self._won(sock)
 
@@ -155,22 +157,22 @@ def _bind(sock: socket.socket, path: str) -> None:
 
 
 def _remove_stale(path: str) -> None:
-    """Remove a socket file on which nobody listens; refuse to touch anything else.
+    """Remove a socket file whose socket is gone; refuse to touch anything else.
 
     Of two programs that find the same stale file within the same few microseconds, the later one may win the path.
     """
     found = os.lstat(path)
     if not stat.S_ISSOCK(found.st_mode):
         raise _taken(path, "there is a file that is no socket, which is left alone: choose another path, or remove it")
-    try:
-        _connect(path).close()
-    except ConnectionRefusedError:
-        if os.path.samestat(found, os.lstat(path)):
-            os.unlink(path)  # noqa: PTH108
-        return
-    except BlockingIOError:
-        pass
-    raise _taken(path, "another program listens there: choose another path, or stop that program")
+    # a socket of another type is told whether there is a socket at all, and the program behind it notices nothing
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+        outcome = probe.connect_ex(path)
+    if outcome in (0, errno.EPROTOTYPE):
+        raise _taken(path, "another program listens there: choose another path, or stop that program")
+    if outcome != errno.ECONNREFUSED:
+        raise OSError(outcome, os.strerror(outcome))
+    if os.path.samestat(found, os.lstat(path)):
+        os.unlink(path)  # noqa: PTH108
 
 
 def _remove_ours(path: str, ours: os.stat_result) -> None:
@@ -193,7 +195,7 @@ def _check(path: str) -> None:
 
 
 def _taken(path: str, why: str) -> OckamError:
-    return OckamError(ErrorCode.LINK_FAILED, f"cannot listen at {path}: {why}")
+    return OckamError(ErrorCode.LINK_FAILED, f"cannot listen on {path} over uds: {why}")
 
 
 def _why(error: OSError) -> str:

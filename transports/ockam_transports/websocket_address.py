@@ -49,6 +49,8 @@ def parse_websocket_address(text: str) -> WebSocketAddress:
     target = slash + target
     if not _TARGET.match(target) or "#" in target:
         raise _refuse(text, "a path has printable ASCII characters only, others percent-encoded, and no '#'")
+    if separator and not authority:
+        raise _refuse(text, "a host belongs behind ://")
     if separator and not _HAS_PORT.search(authority):
         authority = f"{authority}:{_DEFAULT_PORTS[scheme]}"
     return WebSocketAddress(scheme == "wss", parse_host_port(authority), target)

@@ -107,8 +107,10 @@ class WebSocketLink:
         return self._early_bytes + (0 if self._stream is None else self._stream.buffered)
 
     def write(self, chunks: Iterable[Chunk]) -> None:
-        """Take one packet, which leaves with the next ``flush``."""
+        """Take one packet, which leaves with the next ``flush``; one that is longer than ``mtu`` does not."""
         packet = b"".join(chunks)
+        if len(packet) > MAX_PACKET_BYTES:  # the other side would have to end the link
+            return
         if self._phase is _Phase.OPENING:
             self._early.append(packet)
             self._early_bytes += len(packet)
@@ -147,16 +149,16 @@ class WebSocketLink:
 
     def report_drained(self) -> None:
         """Tell the host once all that was written so far has left this process."""
-        if self._stream is None or self._phase is _Phase.OPENING:
+        if self._phase is _Phase.OPENING:
             self._early_asks.append(self.report_drained)
-        else:
+        elif self._phase is _Phase.OPEN and self._stream is not None:
             self._stream.report_drained()
 
     def report_relieved(self) -> None:
         """Tell the host once no more than ``LOW_WATER_BYTES`` wait."""
-        if self._stream is None or self._phase is _Phase.OPENING:
+        if self._phase is _Phase.OPENING:
             self._early_asks.append(self.report_relieved)
-        else:
+        elif self._phase is _Phase.OPEN and self._stream is not None:
             self._stream.report_relieved()
 
     def close(self) -> None:
@@ -257,7 +259,7 @@ class WebSocketLink:
         self._stream = None
         if self._phase is _Phase.OPENING:
             self._phase = _Phase.ENDED
-            self._host.link_failed(self.id, reason)
+            self._on_fail(reason)
 
     def stream_drained(self) -> None:
         """The answer to ``report_drained``."""

@@ -9,7 +9,7 @@ from websockets.client import ClientProtocol
 from websockets.server import ServerProtocol
 from websockets.uri import WebSocketURI
 
-from ockam_ref.errors import ErrorCode, MisuseError
+from ockam_ref.errors import ErrorCode, MisuseError, OckamError
 from ockam_ref.machine import LinkId
 from ockam_transports.base import Acceptor, Link, LinkHost, Listener
 from ockam_transports.host_port import HostPort, parse_host_port
@@ -53,6 +53,10 @@ class WebSocketTransport:
         if address.secure:
             context = self._client_tls or ssl.create_default_context()
             tls = TlsStream(context, server_side=False, server_hostname=host)
+
+        def failed(reason: str) -> None:
+            self._host.link_failed(link, f"cannot connect to {target!r} over ws: {reason}")
+
         opening = WebSocketLink(
             link,
             self._host,
@@ -62,7 +66,7 @@ class WebSocketTransport:
             tls,
             loop=self._loop,
             on_open=lambda _: self._host.link_opened(link),
-            on_fail=lambda reason: self._host.link_failed(link, f"cannot connect to {target}: {reason}"),
+            on_fail=failed,
         )
         if problem:
             self._loop.call_soon(opening.stream_failed, problem)
@@ -78,12 +82,14 @@ class WebSocketTransport:
             MisuseError: ``address`` cannot be read, or asks for TLS and there is no ``server_tls``.
             OckamError: nobody can listen there.
         """
-        wanted = parse_websocket_address(address)
-        if wanted.secure and self._server_tls is None:
-            detail = f"cannot listen at {address}: TLS needs a certificate, see websocket.make_plugin"
-            raise MisuseError(ErrorCode.MISUSE, detail)
         knocking: set[WebSocketLink] = set()
-        sockets = await self._tcp.listen(str(wanted.host_port), partial(self._begin, wanted, knocking, accept))
+        try:
+            wanted = parse_websocket_address(address)
+            if wanted.secure and self._server_tls is None:
+                raise MisuseError(ErrorCode.MISUSE, "TLS needs a certificate, see websocket.make_plugin")
+            sockets = await self._tcp.listen(str(wanted.host_port), partial(self._begin, wanted, knocking, accept))
+        except OckamError as error:
+            raise type(error)(error.code, f"cannot listen on {address!r} over ws: {error}") from None
         listening = wanted._replace(host_port=parse_host_port(sockets.address))
         return WebSocketListener(str(listening), sockets, knocking)
 

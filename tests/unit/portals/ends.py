@@ -12,6 +12,7 @@ from ockam_ref.links.link_listener import LinkListener
 from ockam_ref.machine import LinkId
 from ockam_ref.observations import ChannelOpened, ConnectionClosed, ConnectionOpened
 from ockam_ref.portals import inlet, outlet
+from ockam_ref.portals.connection import MAX_PAYLOAD_BYTES
 from ockam_ref.portals.inlet import Inlet, InletConnection
 from ockam_ref.portals.outlet import Outlet, OutletConnection
 from ockam_ref.relays.remote import RemoteRelay
@@ -55,16 +56,27 @@ def written(effects: Effects) -> bytes:
 
 
 def start_inlet_connection(
-    *, peer: bytes | None = None, skip_handshake: bool = False, route: Route = WAY, pong_timeout_s: float = 10.0
+    *,
+    peer: bytes | None = None,
+    skip_handshake: bool = False,
+    route: Route = WAY,
+    pong_timeout_s: float = 10.0,
+    max_payload_bytes: int = MAX_PAYLOAD_BYTES,
 ) -> End:
-    config = InletConnection(CLIENT, INLET, Inlet(route, peer, pong_timeout_s, skip_handshake))
+    portal = Inlet(route, peer, pong_timeout_s, skip_handshake, max_payload_bytes=max_payload_bytes)
+    config = InletConnection(CLIENT, INLET, portal)
     return End(inlet.CONNECTION, config, fresh(AT_I))
 
 
 def start_outlet_connection(
-    *, peer: bytes | None = None, gaps: int = 0, skip_handshake: bool = False, route: Route = TO_I
+    *,
+    peer: bytes | None = None,
+    gaps: int = 0,
+    skip_handshake: bool = False,
+    route: Route = TO_I,
+    max_payload_bytes: int = MAX_PAYLOAD_BYTES,
 ) -> End:
-    config = Outlet(OUTLET, "target:80", skip_handshake=skip_handshake)
+    config = Outlet(OUTLET, "target:80", skip_handshake=skip_handshake, max_payload_bytes=max_payload_bytes)
     key = local("key") if skip_handshake else None
     child = OutletConnection(config, route, peer, gaps, local("b.receiver"), address=key)
     return End(outlet.CONNECTION, child, fresh(AT_O, link=TARGET))

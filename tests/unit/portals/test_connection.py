@@ -20,19 +20,23 @@ from ockam_ref.effects import (
     StopReading,
     StopWorker,
 )
+from ockam_ref.errors import ErrorCode, MisuseError
 from ockam_ref.events import AddressGone, LinkDrained, PauseChanged, StopRequested, TimerFired
 from ockam_ref.observations import ConnectionClosed, MessageDropped
 from ockam_ref.portals.connection import (
     HALF_CLOSE_LINGER_S,
     MAX_MARKS_TO_ANSWER,
     MAX_PAYLOAD_BYTES,
+    PORTABLE_PAYLOAD_BYTES,
     Running,
 )
 from ockam_ref.portals.credit import MARK_EVERY_BYTES, WINDOW_BYTES
+from ockam_ref.portals.inlet import Inlet, start_inlet
+from ockam_ref.portals.outlet import Outlet, start_outlet
 from ockam_ref.wire.address import Address, local
 from ockam_ref.wire.local_message import LocalInfo, LocalMessage, channel_local_info
 from ockam_ref.wire.route import Route
-from tests.unit.channels.ends import ALICE, BOB, NOW, End, at, messages, only, reports
+from tests.unit.channels.ends import ALICE, BOB, NOW, End, at, fresh, messages, only, reports
 from tests.unit.portals.ends import (
     AT_I,
     AT_O,
@@ -117,6 +121,25 @@ def test_a_larger_read_is_cut(side: Side) -> None:
     end = side.begin(agreed=True)
     assert read(end, data) == (*map(side.said, map(payload, pieces)), side.said(PING), StopReading(side.link))
     assert (end.state.received, end.state.credit.outstanding) == (len(data), len(data))
+
+
+@pytest.mark.spec("PT-80")
+@pytest.mark.parametrize("limit", [1, 7, PORTABLE_PAYLOAD_BYTES])
+def test_a_portal_may_have_a_smaller_limit(side: Side, limit: int) -> None:
+    pieces = [bytes([number]) * limit for number in range(3)] + [b"r"]
+    assert read(side.begin(max_payload_bytes=limit), b"".join(pieces)) == (*map(side.said, map(payload, pieces)),)
+
+
+@pytest.mark.spec("PT-80")
+@pytest.mark.parametrize("limit", [-1, 0, MAX_PAYLOAD_BYTES + 1])
+def test_a_limit_out_of_its_bounds_is_misuse(limit: int) -> None:
+    for start in (
+        lambda: start_inlet(Inlet((), max_payload_bytes=limit), fresh(INLET)),
+        lambda: start_outlet(Outlet(OUTLET, "target:80", max_payload_bytes=limit), fresh()),
+    ):
+        with pytest.raises(MisuseError, match=f"1 to {MAX_PAYLOAD_BYTES} bytes") as caught:
+            start()
+        assert caught.value.code is ErrorCode.OUT_OF_RANGE
 
 
 @pytest.mark.spec("PT-11")
