@@ -421,9 +421,7 @@ class InletSession(_Session):
         self._watch_end(*self._way)
 
     async def _go_direct(self, connection: NodeConnection, base: tuple[Hop, ...]) -> None:
-        if self._direct is not None:
-            await self._direct.close()
-            self._direct = None
+        await self._end_direct()
         if self._rendezvous is not None and self._steady is not None:
             self._direct = DirectPath(
                 self._node,
@@ -433,6 +431,11 @@ class InletSession(_Session):
                 rendezvous=self._rendezvous,
                 jitter=self._jitter,
             )
+
+    async def _end_direct(self) -> None:
+        if self._direct is not None:
+            await self._direct.close()
+            self._direct = None
 
     # ---- the way
 
@@ -472,6 +475,7 @@ class InletSession(_Session):
         if self._lives_on():
             await self._way[-1].close()
             return
+        await self._end_direct()
         if self._inlet is not None:
             self._inlet.change_route(())
         for part in self._way:
@@ -479,8 +483,7 @@ class InletSession(_Session):
         self._way = ()
 
     async def _close(self) -> None:
-        if self._direct is not None:
-            await self._direct.close()
+        await self._end_direct()
         if self._inlet is not None:
             await self._inlet.close()
             self._inlet.end_connections()  # while there are ways to tell the other ends

@@ -54,18 +54,9 @@ class Scene:
         await self.start_hub()
         enter = self._stack.enter_async_context
         service = await (await enter(Node.create())).start_rendezvous("127.0.0.1:0")
-        outlet, inlet = await enter(Node.create()), await enter(Node.create())
-        await enter(
-            OutletSession(
-                outlet,
-                self.target,
-                hub=self.address,
-                relay="bob",
-                identity=outlet.create_identity(),
-                rendezvous=service.address,
-                jitter=random.Random(1),
-            )
-        )
+        self.rendezvous = service.address
+        await self.start_outlet()
+        inlet = await enter(Node.create())
         self.inlet = await enter(
             InletSession(
                 inlet,
@@ -82,10 +73,28 @@ class Scene:
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
+        await self._outlet.aclose()
         await self._hub.aclose()
 
     async def start_hub(self) -> None:
         await self._hub.enter_async_context(hub(self.address))
+
+    async def start_outlet(self) -> None:
+        self._outlet = AsyncExitStack()
+        node = await self._outlet.enter_async_context(Node.create())
+        session = OutletSession(
+            node,
+            self.target,
+            hub=self.address,
+            relay="bob",
+            identity=node.create_identity(),
+            rendezvous=self.rendezvous,
+            jitter=random.Random(1),
+        )
+        await self._outlet.enter_async_context(session)
+
+    async def stop_outlet(self) -> None:
+        await self._outlet.aclose()
 
     async def stop_hub(self) -> None:
         await self._hub.aclose()
@@ -168,6 +177,22 @@ def test_connections_survive_the_hub_too(run: Run) -> None:
             assert await reader.readexactly(5) == b"after"
             writer.close()
             assert target.accepted == 2
+
+    run(main())
+
+
+@pytest.mark.spec("PUN-70")
+def test_an_outlet_that_comes_back_as_another_node(run: Run) -> None:
+    async def main() -> None:
+        async with serving(serve_echo) as target, Scene(target.address) as scene:
+            await scene.until(WayMoved(direct=True))
+            await scene.stop_outlet()
+            async for event in scene.events:
+                if isinstance(event, WayLost):
+                    break
+            await scene.start_outlet()
+            await scene.until(WayMoved(direct=True))
+            assert await exchange(scene.inlet.address, b"again") == b"again"
 
     run(main())
 
