@@ -34,7 +34,7 @@ MAX_PACKET_BYTES: Final = 65_536
 KEEP_ALIVE_S: Final = 5.0
 """The initiator says this often which path is the one, so that the other end knows that it is there."""
 
-IDLE_S: Final = 60.0
+IDLE_S: Final = 30.0
 """An end that hears nothing for so long ends.  The peer has no such links."""
 
 END_NEEDS: Final = Needs(addresses=3, secrets=1)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ockam_ref.effects import AddConsumer, AddSpawner, Effects, IfTaken, StartWorker, Tell
+from ockam_ref.effects import AddConsumer, AddSpawner, Effects, IfTaken, StartWorker, StopWorker, Tell
 from ockam_ref.errors import DecodeError
-from ockam_ref.events import ChildSettled, ChildStarted, MessageReceived, WorkerEvent
+from ockam_ref.events import ChildSettled, ChildStarted, MessageReceived, StopRequested, WorkerEvent
 from ockam_ref.machine import FlowControlId, Fresh, Machine, Mailbox, Transition, Worker
 from ockam_ref.routing.access_control import ALLOW_ALL, DENY_ALL
 from ockam_ref.steady.link import drop
@@ -39,6 +39,7 @@ TRANSITIONS: Final = (
     Transition("Listening", "Open, Move", "Listening", "given to the link of that number, which may begin with it"),
     Transition("Listening", "any other message", "Listening", "a recorded drop"),
     Transition("Listening", "ChildStarted, ChildSettled", "Listening", "the links"),
+    Transition("Listening", "StopRequested", "Listening", "all links end"),
 )
 
 
@@ -55,7 +56,7 @@ def start(config: SteadyListener, _: Fresh) -> Worker[Listening]:
 
 
 def receive(state: Listening, event: WorkerEvent) -> tuple[Listening, Effects]:
-    """Give each announcement to its link."""
+    """Give each announcement to its link; no link outlives the place where its paths are announced."""
     match event:
         case MessageReceived():
             return _announced(state, event)
@@ -65,6 +66,8 @@ def receive(state: Listening, event: WorkerEvent) -> tuple[Listening, Effects]:
             return replace(state, asked=state.asked - 1), ()
         case ChildSettled(child):
             return replace(state, links=state.links - {child}), ()
+        case StopRequested(reason):
+            return state, tuple(StopWorker(child, reason) for child in sorted(state.links))
         case _:
             return state, ()
 

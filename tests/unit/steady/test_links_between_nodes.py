@@ -148,17 +148,19 @@ def test_a_node_that_is_not_there_yet() -> None:
 
 
 @pytest.mark.spec("STEADY-40")
-@pytest.mark.parametrize("side", ["a", "b"])
-def test_an_end_that_stops_tells_the_other(side: str) -> None:
+@pytest.mark.parametrize("which", ["initiator", "responder", "listener"])
+def test_an_end_that_stops_tells_the_other(which: str) -> None:
     scene = Scene()
     hop = scene.link()
     scene.say(hop, b"something")
-    if side == "a":
+    if which == "initiator":
         scene.a.stop(hop, "enough")
     else:
-        scene.b.stop(scene.responder(), "enough")
+        scene.b.stop(scene.responder() if which == "responder" else STEADY, "enough")
     scene.network.run()
     assert {reason(scene.a), reason(scene.b)} == {"enough", "the peer does not know the connection any more"}
+    if which == "listener":
+        return
     listener = scene.b.node.state_of(STEADY)
     assert isinstance(listener, Listening)
     assert not listener.links
