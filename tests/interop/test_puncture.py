@@ -41,3 +41,13 @@ def test_echo_over_a_puncture(case: Case, channel: bool, rust: Program, program:
         *(["--channel", "--expect", node["identifier"]] if channel else []),
     )
     assert echo.event("done", timeout=DONE_S)["bytes"] == 20000
+
+
+@pytest.mark.spec("PUN-30", "PUN-32", "PUN-33")
+def test_a_puncture_lives_on_heartbeats(rust: Program, program: Program) -> None:
+    """Both ends would be dead after ten seconds without the other's pongs."""
+    server = rust.start("rendezvous", "--bind", ANY_PORT).ready()["listen"]
+    node = rust.start("puncture-node", "--listen", ANY_PORT, "--rendezvous", server).ready()
+    way = ("--node", node["listen"], "--rendezvous", server, "--idle", "12")
+    echo = program.start("echo", *way, "--bytes", "1000", "--worker", "echo_bytes")
+    assert echo.event("done", timeout=DONE_S)["bytes"] == 1000

@@ -150,6 +150,7 @@ async def echo(node: Node, options: Options) -> None:
     if options.rendezvous:
         puncture = await node.puncture((*way, "udp"), rendezvous=options.rendezvous)
         await puncture.wait_open()
+        await asyncio.sleep(options.idle)
         way, peer = (puncture,), puncture.peer
     if options.channel:
         way = (await secure(node, way, options),)
@@ -234,6 +235,7 @@ def parser() -> argparse.ArgumentParser:
     found["puncture-node"].add_argument("--listen")
     found["puncture-node"].add_argument("--hub")
     found["echo"].add_argument("--rendezvous")
+    found["echo"].add_argument("--idle", type=float, default=0.0)
     found["echo"].add_argument("--channel", action="store_true")
     found["echo"].add_argument("--worker", choices=["echo", "echo_bytes"], default="echo")
     found["echo"].add_argument("--bytes", type=int, required=True)
