@@ -261,11 +261,13 @@ class CloseLink:
 class Backlog:
     """So many bytes wait in the core for this sink; the host holds back what fills it, as it does for its own buffers.
 
-    The sink is a link, or the address of the worker that keeps the bytes.
+    The sink is a link, or the address of the worker that keeps the bytes.  ``through`` is a link that is read on
+    nevertheless, because what comes by it, acknowledgements, is what lets the bytes go.
     """
 
     sink: LinkId | Address
     waiting: int
+    through: LinkId | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,6 +181,26 @@ class ChildWaits:
     now: Now
 
 
+class MessageHanded(NamedTuple):
+    """A message for ``child``'s peer, encoded in chunks: a UDP endpoint hands it to the child, which may hand it back.
+
+    What is handed back leaves as plain datagrams.
+    """
+
+    child: Address
+    chunks: tuple[bytes | bytearray | memoryview, ...]
+    now: Now
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryAgreed:
+    """The worker of one source of datagrams carries messages to it itself from now on, or no more."""
+
+    child: Address
+    agreed: bool
+    now: Now
+
+
 @dataclass(frozen=True, slots=True)
 class StopRequested:
     """The worker stops after this event; what it says now is the last thing it says."""
@@ -225,6 +245,8 @@ WorkerEvent: TypeAlias = (
     | HopWanted
     | ChildSettled
     | ChildWaits
+    | MessageHanded
+    | RecoveryAgreed
     | StopRequested
     | RouteChanged
     | PauseChanged

@@ -11,10 +11,19 @@ from ockam_ref.asyncio.handles import (
     SecureChannelListener,
     Service,
     UdpBind,
+    UdpInlet,
     WorkerHandle,
 )
 from ockam_ref.asyncio.node import Node
-from ockam_ref.asyncio.sessions import InletSession, OutletSession, SessionEvent, WayLost, WayRestored
+from ockam_ref.asyncio.sessions import (
+    Datagrams,
+    InletSession,
+    OutletSession,
+    SessionEvent,
+    Streams,
+    WayLost,
+    WayRestored,
+)
 from ockam_ref.asyncio.watching import Stream
 from ockam_ref.asyncio.workers import Routed, Worker
 from ockam_ref.wire.address import BLE, TCP, UDP, UDS, WS
@@ -27,6 +36,7 @@ __all__ = [
     "UDS",
     "WS",
     "Cbor",
+    "Datagrams",
     "Inlet",
     "InletSession",
     "Node",
@@ -41,7 +51,9 @@ __all__ = [
     "Service",
     "SessionEvent",
     "Stream",
+    "Streams",
     "UdpBind",
+    "UdpInlet",
     "WayLost",
     "WayRestored",
     "Worker",

@@ -480,7 +480,8 @@ class Driver:
     def _note_backlog(self, effect: Backlog) -> None:
         if effect.waiting > HIGH_WATER_BYTES:
             self._backlogged.add(effect.sink)
-            self._hold(effect.sink)
+            if effect.through is None or effect.through != self._source:
+                self._hold(effect.sink)
         elif effect.waiting <= LOW_WATER_BYTES and effect.sink in self._backlogged:
             self._backlogged.discard(effect.sink)
             self._relieve(effect.sink)

@@ -18,6 +18,7 @@ from ockam_ref.asyncio.handles import (
     SecureChannelListener,
     Service,
     UdpBind,
+    UdpInlet,
     WorkerHandle,
 )
 from ockam_ref.asyncio.hops import Flow, Hop, RouteLike, to_address, to_flow_controls, to_route
@@ -38,8 +39,11 @@ from ockam_ref.machine import FlowControlId, Mailbox
 from ockam_ref.observations import ChannelOpened, HopReached, MessageDropped, Observation, RelayReady
 from ockam_ref.portals import inlet as portal_inlet
 from ockam_ref.portals import outlet as portal_outlet
+from ockam_ref.portals import udp_inlet as portal_udp_inlet
+from ockam_ref.portals import udp_outlet as portal_udp_outlet
 from ockam_ref.portals.connection import MAX_PAYLOAD_BYTES
 from ockam_ref.portals.inlet import PONG_TIMEOUT_S
+from ockam_ref.portals.udp_session import IDLE_S
 from ockam_ref.relays import remote
 from ockam_ref.relays import service as relay_service
 from ockam_ref.routing.access_control import ALLOW_ALL, AccessControl, AllowOnward
@@ -256,11 +260,17 @@ class Node:
             self.add_consumer(Address(plugin.transport_type, address.encode()), flow)
 
     async def udp_bind(
-        self, address: str = "127.0.0.1:0", *, peer: str | None = None, consumer_of: Iterable[Flow] = ()
+        self,
+        address: str = "127.0.0.1:0",
+        *,
+        peer: str | None = None,
+        consumer_of: Iterable[Flow] = (),
+        recovery: bool = False,
     ) -> UdpBind:
         """Bind a UDP socket at ``host:port``; routes lead through it to any ``(UDP, "host:port")``.
 
-        With a ``peer`` they lead to that one, and datagrams of others are dropped.
+        With a ``peer`` they lead to that one, and datagrams of others are dropped.  With ``recovery`` what is lost is
+        sent again to ends of our kind, which need not ask for it; to others all stays as it is, after a second.
 
         Raises:
             MisuseError: an address cannot be read.
@@ -269,7 +279,7 @@ class Node:
         only = None if peer is None else await udp.resolve(peer, beside=address)
         flow = fresh_flow_control_id()
         flows = to_flow_controls(consumer_of)
-        worker, endpoint = await self._driver.bind(lambda link: UdpEndpoint(link, only, flow, flows), address)
+        worker, endpoint = await self._driver.bind(lambda link: UdpEndpoint(link, only, flow, flows, recovery), address)
         return UdpBind(self._driver, worker, endpoint.address, flow)
 
     # ---- identities and channels
@@ -401,6 +411,43 @@ class Node:
         """
         flows = to_flow_controls(consumer_of)
         config = portal_outlet.Outlet(to_address(address), target, flows, incoming, skip_handshake, max_payload_bytes)
+        return Outlet(self._driver, self._driver.start(config))
+
+    # ---- portals for datagrams
+
+    async def create_udp_inlet(
+        self, listen: str, route: RouteLike = (), *, idle_timeout: float = IDLE_S, paused: bool = False
+    ) -> UdpInlet:
+        """Open a local UDP port; what is sent to it reaches the target of the UDP outlet at the end of the route.
+
+        Each source has a session of its own, which is forgotten when nothing came for ``idle_timeout`` seconds.
+        Without a route, or paused, datagrams are dropped until ``change_route`` or ``resume``.
+
+        Raises:
+            OckamError: the port is taken, or not ours to take.
+        """
+        onward = to_route(route)
+        peer = self._driver.core.peer_of(onward)
+        worker, endpoint = await self._driver.bind(
+            lambda link: portal_udp_inlet.UdpInlet(link, onward, peer, idle_timeout, paused), listen
+        )
+        return UdpInlet(self._driver, worker, endpoint)
+
+    async def create_udp_outlet(
+        self,
+        address: Hop,
+        target: str,
+        *,
+        consumer_of: Iterable[Flow] = (),
+        incoming: AccessControl = ALLOW_ALL,
+        idle_timeout: float = IDLE_S,
+    ) -> Outlet:
+        """Send the datagrams of UDP inlets that lead to ``address`` on to ``target``, and its answers back.
+
+        Each session has a socket of its own, which is closed when nothing came for ``idle_timeout`` seconds.
+        """
+        flows = to_flow_controls(consumer_of)
+        config = portal_udp_outlet.UdpOutlet(to_address(address), target, flows, incoming, idle_timeout)
         return Outlet(self._driver, self._driver.start(config))
 
     # ---- relays

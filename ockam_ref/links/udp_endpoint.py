@@ -6,6 +6,7 @@ worker of its own (``ockam_ref.links.udp_source``); with one it is ``[sender, re
 """
 
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from typing import Final, NamedTuple, TypeAlias
 
 from ockam_ref.effects import (
@@ -26,12 +27,14 @@ from ockam_ref.events import (
     ChildWaits,
     DatagramsReceived,
     LinkClosed,
+    MessageHanded,
     MessageReceived,
+    RecoveryAgreed,
     StopRequested,
     WorkerEvent,
 )
 from ockam_ref.links.udp_source import UdpSource
-from ockam_ref.machine import FlowControlId, Fresh, LinkId, Machine, Mailbox, Needs, Transition, Worker
+from ockam_ref.machine import FlowControlId, Fresh, LinkId, Machine, Mailbox, Needs, Now, Transition, Worker
 from ockam_ref.observations import LinkLost, MessageDropped
 from ockam_ref.routing.access_control import ALLOW_ALL, DENY_ALL, AllowConsumers
 from ockam_ref.wire.address import UDP, Address
@@ -54,13 +57,15 @@ Up to ``ockam_ref.links.udp_source.UNTOLD_BYTES`` of each source are not counted
 class UdpEndpoint:
     """Configuration: the host's bound socket, the only peer if there is one, flow controls as for any link.
 
-    ``peer`` is ``ip:port`` in the canonical form of the sources of datagrams.
+    ``peer`` is ``ip:port`` in the canonical form of the sources of datagrams.  With ``recovery`` the endpoint offers to
+    recover lost pieces to whom it sends by such a name; without, it only answers offers.
     """
 
     link: LinkId
     peer: str | None = None
     flow_control_id: FlowControlId | None = None
     consumer_of: tuple[FlowControlId, ...] = ()
+    recovery: bool = False
 
 
 class Source(NamedTuple):
@@ -72,7 +77,10 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EndpointState:
-    """An open socket; ``number`` is the routing number of the next message, whoever gets it."""
+    """An open socket; ``number`` is the routing number of the next message, whoever gets it.
+
+    Messages to the peers of ``carriers`` are handed to these workers.
+    """
 
     link: LinkId
     peer: str | None
@@ -80,6 +88,8 @@ class EndpointState:
     receiver: Address
     number: int
     sources: tuple[Source, ...] = ()
+    recovery: bool = False
+    carriers: frozenset[Address] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +102,10 @@ UdpEndpointState: TypeAlias = EndpointState | Ended
 TRANSITIONS: Final = (
     Transition("EndpointState", "MessageReceived", "EndpointState", "its datagrams are sent, or a recorded drop"),
     Transition("EndpointState", "DatagramsReceived", "EndpointState", "a worker for the new source, or a drop"),
+    Transition(
+        "EndpointState", "MessageHanded", "EndpointState", "a message back from a source: its datagrams are sent"
+    ),
+    Transition("EndpointState", "RecoveryAgreed", "EndpointState", "messages to that source are handed to its worker"),
     Transition("EndpointState", "ChildWaits", "EndpointState", "the source that keeps most may be forgotten"),
     Transition("EndpointState", "ChildSettled", "EndpointState", "that source is forgotten"),
     Transition("EndpointState", "LinkClosed", "Ended", "LinkLost"),
@@ -110,7 +124,7 @@ def start(config: UdpEndpoint, fresh: Fresh) -> Worker[UdpEndpointState]:
             Mailbox(sender, ALLOW_ALL, DENY_ALL, terminal=True),
             Mailbox(receiver, DENY_ALL, AllowConsumers(flow_control_id, None)),
         ),
-        EndpointState(config.link, config.peer, sender, receiver, number),
+        EndpointState(config.link, config.peer, sender, receiver, number, recovery=config.recovery),
         (
             Own(config.link),
             AddProducer(receiver, flow_control_id, None, (sender,)),
@@ -126,9 +140,13 @@ def receive(state: UdpEndpointState, event: WorkerEvent) -> tuple[UdpEndpointSta
         return state, ()
     match event:
         case MessageReceived():
-            return _send(state, event.message)
+            return _send(state, event.message, event.now)
         case DatagramsReceived():
             return _meet(state, event)
+        case MessageHanded(child, chunks):
+            return _send_plain(state, child.value.removeprefix(state.receiver.value + b".").decode(), b"".join(chunks))
+        case RecoveryAgreed(child, agreed):
+            return _note_agreement(state, child, agreed=agreed), ()
         case ChildWaits(child, waiting):
             return _count(state, Source(child, waiting))
         case ChildSettled(child):
@@ -145,7 +163,7 @@ def receive(state: UdpEndpointState, event: WorkerEvent) -> tuple[UdpEndpointSta
 # ---- sending
 
 
-def _send(state: EndpointState, message: LocalMessage) -> tuple[EndpointState, Effects]:
+def _send(state: EndpointState, message: LocalMessage, now: Now) -> tuple[EndpointState, Effects]:
     onward_route = message.onward_route[1:]
     if state.peer is not None:
         target = state.peer
@@ -157,16 +175,39 @@ def _send(state: EndpointState, message: LocalMessage) -> tuple[EndpointState, E
             detail = "the hop is no host and port, or its port is 0"
             return state, (_refuse(state, "invalid-address", detail, message),)
         target, onward_route = found, onward_route[1:]
-    body = b"".join(
-        transport_message_parts(
-            TransportMessage(onward_route, message.return_route, message.payload, message.tracing_context)
-        )
+    chunks = transport_message_parts(
+        TransportMessage(onward_route, message.return_route, message.payload, message.tracing_context)
     )
-    if len(body) > MAX_MESSAGE_LENGTH:
-        detail = f"a message of {len(body)} bytes is too long; {MAX_MESSAGE_LENGTH} is the limit"
+    length = sum(map(len, chunks))
+    if length > MAX_MESSAGE_LENGTH:
+        detail = f"a message of {length} bytes is too long; {MAX_MESSAGE_LENGTH} is the limit"
         return state, (_refuse(state, "too-long", detail, message),)
+    if state.recovery or state.carriers:
+        child = _child_of(state, target)
+        if child in state.carriers:
+            return state, (Tell(child, MessageHanded(child, chunks, now)),)
+        if state.recovery and is_canonical(target):
+            state, started = _with_source(state, target)
+            state = replace(state, carriers=state.carriers | {child})
+            return state, (*started, Tell(child, MessageHanded(child, chunks, now)))
+    return _send_plain(state, target, b"".join(chunks))
+
+
+def _send_plain(state: EndpointState, target: str, body: bytes) -> tuple[EndpointState, Effects]:
     sent = SendDatagrams(state.link, target, cut_message(state.number, body))
     return replace(state, number=(state.number + 1) % 0x1_0000), (sent,)
+
+
+def is_canonical(target: str) -> bool:
+    """Whether a target is written as a source is: only then do its datagrams and ours meet in one worker."""
+    host, colon, port = target.rpartition(":")
+    literal = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    try:
+        address = ip_address(literal)
+    except ValueError:
+        return False
+    written = f"[{address}]" if address.version == 6 else str(address)
+    return f"{written}{colon}{port}" == target and port.isascii() and port.isdigit() and port == str(int(port))
 
 
 def _target_of(hop: Address) -> str | None:
@@ -187,20 +228,38 @@ def _refuse(state: EndpointState, rule: str, detail: str, message: LocalMessage)
 
 def _meet(state: EndpointState, event: DatagramsReceived) -> tuple[EndpointState, Effects]:
     """Start a worker for a source that has none, unless there is a fixed peer and it is another one."""
-    hop = Address(UDP, event.source.encode())
-    way_back: Route = (state.sender,) if state.peer is not None else (state.sender, hop)
     if state.peer not in {None, event.source}:
+        hop = Address(UDP, event.source.encode())
         detail = f"{len(event.datagrams)} datagrams from {event.source}, which is not the peer of this endpoint"
         return state, (Report(MessageDropped("not-the-peer", detail, state.receiver, (), (state.sender, hop))),)
-    child = Address(0, state.receiver.value + b"." + hop.value)
-    config = UdpSource(child, state.sender, state.receiver, state.link, event.source, way_back)
-    sources = state.sources
+    state, started = _with_source(state, event.source)
+    return state, (*started, Tell(_child_of(state, event.source), event))
+
+
+def _child_of(state: EndpointState, source: str) -> Address:
+    return Address(0, b"%s.%s" % (state.receiver.value, source.encode()))
+
+
+def _with_source(state: EndpointState, source: str) -> tuple[EndpointState, Effects]:
+    """Return the state with a worker for the source, and what starts it if there was none."""
+    child = _child_of(state, source)
+    if any(one.child == child for one in state.sources):
+        return state, ()
+    way_back: Route = (state.sender,) if state.peer is not None else (state.sender, Address(UDP, source.encode()))
+    config = UdpSource(child, state.sender, state.receiver, state.link, source, way_back, state.recovery)
     forgotten: Effects = ()
-    if len(sources) >= MAX_SOURCES:
-        forgotten = (StopWorker(sources[0].child, "newer sources came"),)
-        sources = sources[1:]
-    started = (*forgotten, StartWorker(config), Tell(child, event))
-    return replace(state, sources=(*sources, Source(child))), started
+    if len(state.sources) >= MAX_SOURCES:
+        oldest = state.sources[0].child
+        forgotten, state = (StopWorker(oldest, "newer sources came"),), _without(state, oldest)
+    return replace(state, sources=(*state.sources, Source(child))), (*forgotten, StartWorker(config))
+
+
+def _note_agreement(state: EndpointState, child: Address, *, agreed: bool) -> EndpointState:
+    if not any(one.child == child for one in state.sources):
+        return state
+    if agreed:
+        return replace(state, carriers=state.carriers | {child})
+    return state if state.recovery else replace(state, carriers=state.carriers - {child})
 
 
 def _count(state: EndpointState, source: Source) -> tuple[EndpointState, Effects]:
@@ -212,7 +271,8 @@ def _count(state: EndpointState, source: Source) -> tuple[EndpointState, Effects
 
 
 def _without(state: EndpointState, child: Address) -> EndpointState:
-    return replace(state, sources=tuple(one for one in state.sources if one.child != child))
+    sources = tuple(one for one in state.sources if one.child != child)
+    return replace(state, sources=sources, carriers=state.carriers - {child})
 
 
 def _stop_sources(state: EndpointState, reason: str) -> tuple[StopWorker, ...]:

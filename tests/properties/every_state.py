@@ -30,10 +30,12 @@ from ockam_ref.events import (
     LinkFailed,
     LinkFinished,
     LinkOpened,
+    MessageHanded,
     MessageReceived,
     MtuChanged,
     PauseChanged,
     PeerCompared,
+    RecoveryAgreed,
     RouteChanged,
     StopRequested,
     TimerFired,
@@ -108,6 +110,14 @@ EVENTS: Mapping[type, Callable[[Surroundings], Iterable[WorkerEvent]]] = {
     HopWanted: lambda _: (HopWanted(address, LATER) for address in (Address(1, b"host:1"), local("hop"))),
     ChildSettled: lambda of: (ChildSettled(address, LATER) for address in (*of.addresses, local("child"))),
     ChildWaits: lambda of: (ChildWaits(address, 1 << 28, LATER) for address in (*of.addresses, local("child"))),
+    MessageHanded: lambda of: (
+        MessageHanded(address, (b"one", bytes(2000)), LATER) for address in (*of.addresses, local("child"))
+    ),
+    RecoveryAgreed: lambda of: (
+        RecoveryAgreed(address, agreed, LATER)
+        for address in (*of.addresses, local("child"))
+        for agreed in (True, False)
+    ),
     StopRequested: lambda _: (StopRequested("enough", LATER),),
     RouteChanged: lambda _: (
         RouteChanged(route, peer, LATER) for route in ((), (local("way"),)) for peer in (None, bytes(32))

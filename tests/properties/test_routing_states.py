@@ -15,6 +15,7 @@ from ockam_ref.links import (
     framing,
     link_listener,
     node_link,
+    recovery_agreement,
     typed_hop,
     udp_endpoint,
     udp_source,
@@ -25,6 +26,8 @@ from ockam_ref.links.form import Broken
 from ockam_ref.links.framing import AwaitingFrame, AwaitingVersion
 from ockam_ref.links.node_link import LinkState
 from ockam_ref.links.reassembly import Reassembly
+from ockam_ref.links.recovery import MessageGiven
+from ockam_ref.links.recovery_agreement import MARKER, Agreement, AgreementState, HeartbeatReceived
 from ockam_ref.links.typed_hop import Connected, Opening, TypedHop
 from ockam_ref.links.udp_endpoint import EndpointState, Source
 from ockam_ref.links.udp_source import SourceState, UdpSource
@@ -56,9 +59,20 @@ TYPED = Address(1, b"host:1")
 CONNECTOR = Connector("tcp", 1, framing.FRAMED)
 ENDPOINT = EndpointState(LinkId(1), None, ME, local("receiver"), 7)
 SOURCE = UdpSource(local("child"), ME, local("receiver"), LinkId(1), "127.0.0.1:9", (ME,))
+UNAGREED = recovery_agreement.start(Agreement(bytes(32), offers=False))
 TYPED_HOP = TypedHop(TYPED, "tcp", framing.FRAMED)
 CONFIG = RelayService(SERVICE, route("alias"), "forward_to_")
 NAMES = tuple(map(encode_body, ("bob", "register", "", "a#b", "b" * 300)))
+
+
+def recovering() -> AgreementState:
+    """Return what a source that offered keeps after the answer, with a message on its way."""
+    state: AgreementState = recovery_agreement.start(Agreement(bytes(32), offers=True))
+    now = LATER.monotonic
+    state, effects = recovery_agreement.receive(state, MessageGiven((bytes(5000),), now - 1))
+    offer = next(effect for effect in effects if isinstance(effect, recovery_agreement.SendHeartbeat))
+    answer = (MARKER, Address(0, bytes(8)), offer.return_route[1])
+    return recovery_agreement.receive(state, HeartbeatReceived(answer, now - 1))[0]
 
 
 def table(
@@ -82,7 +96,7 @@ TABLES = [
             "idle": lambda: LinkState(LinkId(1), ME, local("receiver"), AwaitingVersion(), idle_s=1.0, used=False),
             "ended": node_link.Ended,
         },
-        Surroundings(addresses=(ME,), timers=("idle",)),
+        Surroundings(addresses=(ME,), timers=("idle", "recovery")),
         node_link.Ended,
     ),
     table(connector.MACHINE, {"connecting": lambda: Connecting(CONNECTOR)}, Surroundings(addresses=(TYPED,))),
@@ -121,11 +135,12 @@ TABLES = [
     table(
         udp_source.MACHINE,
         {
-            "heard": lambda: SourceState(SOURCE, Reassembly(), LATER.monotonic),
-            "silent": lambda: SourceState(SOURCE, Reassembly(), LATER.monotonic - udp_source.SOURCE_IDLE_S),
+            "heard": lambda: SourceState(SOURCE, Reassembly(), UNAGREED, LATER.monotonic),
+            "recovering": lambda: SourceState(SOURCE, Reassembly(), recovering(), LATER.monotonic),
+            "silent": lambda: SourceState(SOURCE, Reassembly(), UNAGREED, LATER.monotonic - udp_source.SOURCE_IDLE_S),
             "ended": udp_source.Ended,
         },
-        Surroundings(addresses=(ME,), timers=("idle",)),
+        Surroundings(addresses=(ME,), timers=("idle", "recovery")),
         udp_source.Ended,
     ),
     table(

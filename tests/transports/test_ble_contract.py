@@ -11,12 +11,11 @@ import pytest
 from bumble.core import UUID
 from bumble.device import Connection, Device, Peer
 
-from ockam_ref.asyncio import driver
-from ockam_ref.testing.contract import PacketContract, Rig, flowing, scene
+from ockam_ref.testing.contract import PacketContract, Rig
 from ockam_transports import ble, ble_link
 from ockam_transports.base import LinkHost
 from ockam_transports.ble_link import AGREEMENT, OWN_MODE, TO_CENTRAL, TO_PERIPHERAL
-from tests.transports.virtual_radio import Radio, bleak_on, silence
+from ockam_transports.virtual_radio import Radio, bleak_on, silence
 
 LOW_WATER = 16_000
 NUMBERS = count()
@@ -25,6 +24,8 @@ NUMBERS = count()
 class BleRig(Rig):
     nonsense = ("", "x" * 27, "\u00e9" * 14, "name@", "@usb:0")
     big_bytes = 100_000
+    low_water_bytes = LOW_WATER
+    settling_turns = 400  # a packet takes many turns from one end to the other
     many_links = False
     half_close = False
 
@@ -102,13 +103,10 @@ class RawCentral:
 
 class TestBle(PacketContract):
     @pytest.fixture
-    def rig(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[BleRig]:
+    def rig(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[BleRig]:
         rig = BleRig()
-        monkeypatch.setattr(ble, "SCAN_S", 0.1)
+        monkeypatch.setattr(ble, "SCAN_S", 0.1 if "thousand" in request.node.name else 1.0)
         monkeypatch.setattr(ble_link, "HOLD_INBOX_BYTES", 16_000)
         monkeypatch.setattr(ble_link, "LOW_WATER_BYTES", LOW_WATER)
-        monkeypatch.setattr(flowing, "LOW_WATER_BYTES", LOW_WATER)
-        monkeypatch.setattr(scene, "SETTLING_TURNS", 400)  # a packet takes many turns from one end to the other
-        monkeypatch.setattr(driver, "find_plugin", lambda _: rig.plugin)
         with silence():
             yield rig

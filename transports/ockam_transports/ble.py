@@ -284,6 +284,8 @@ def make_plugin(
             summary="Bluetooth LE with programs and boards of 2022: pieces of 18 bytes, messages of 1024",
             create=create,
             link_alias=lambda target: PEER_OF_A_BOARD if target is None else target,
+            needs=("bleak",),
+            extra="ble",
         )
     return TransportPlugin(
         name="ble",
@@ -293,6 +295,8 @@ def make_plugin(
         address_form=address_form,
         summary="Bluetooth LE between our own ends: central on bleak, peripheral on bumble",
         create=create,
+        needs=("bleak",),
+        extra="ble",
     )
 
 

@@ -164,23 +164,30 @@ class DatagramSink:
         sock = self._socket
         batches: dict[SocketAddress, list[bytes]] = {}
         room = BYTES_PER_TURN
+        has_news = False
         for _ in range(READS_PER_TURN):
             if sock is None or room <= 0:
                 break
             try:
                 found = sock.receive()
             except (BlockingIOError, InterruptedError):
+                has_news = has_news or not batches
                 break
             except OSError as error:
                 self._loop.call_soon(self._end, describe(error))
                 self.stop_reading()
                 break
-            if found is not None:
-                where, datagrams = found
-                room -= len(datagrams) * len(datagrams[0])
-                known = batches.setdefault(where, datagrams)
-                if known is not datagrams:
-                    known += datagrams
+            if found is None:
+                has_news = True
+                continue
+            where, datagrams = found
+            room -= len(datagrams) * len(datagrams[0])
+            known = batches.setdefault(where, datagrams)
+            if known is not datagrams:
+                known += datagrams
+        if has_news and self._reading:  # uvloop calls no reader any more after news of a datagram that did not arrive
+            self._loop.remove_reader(self._fd)
+            self._loop.add_reader(self._fd, self._readable)
         self._unread.extend(batches.items())
         self._hand_over()
 

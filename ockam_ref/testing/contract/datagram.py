@@ -11,7 +11,6 @@ from ockam_ref.testing.contract.held import HeldEndpoint, HeldLink
 from ockam_ref.testing.contract.leaks import Leaks
 from ockam_ref.testing.contract.rig import Rig
 from ockam_ref.testing.contract.scene import Contract, Run, Stage, on_stage
-from ockam_transports.base import LOW_WATER_BYTES
 
 MANY: Final = 20
 """Endpoints that talk with one."""
@@ -127,11 +126,11 @@ class DatagramContract(Contract):
     async def test_relieved_is_told_and_nothing_is_left_waiting(self, scene: DatagramScene) -> None:
         one, other = await scene.bind(), await scene.bind()
         size = min(one.mtu or 1200, 1200)
-        for _ in range(2 * LOW_WATER_BYTES // size // 64):
+        for _ in range(2 * scene.rig.low_water_bytes // size // 64):
             one.send(scene.rig.target_of(other.address), *[bytes(size)] * 64)
         one.report_relieved()
         await scene.host.told("relieved", one.id)
-        assert one.buffered <= LOW_WATER_BYTES
+        assert one.buffered <= scene.rig.low_water_bytes
         one.close()
         await scene.host.told("gone", one.id)
         assert one.buffered == 0

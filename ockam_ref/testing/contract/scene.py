@@ -23,9 +23,6 @@ else:
 LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {"asyncio": asyncio.new_event_loop, **_UVLOOP}
 """The event loops that every adapter has to work on."""
 
-SETTLING_TURNS: Final = 25
-"""Turns of the event loop that ``settle`` gives an adapter to do what it must not."""
-
 Run: TypeAlias = Callable[[Coroutine[Any, Any, None], float], None]
 P = ParamSpec("P")
 
@@ -68,7 +65,7 @@ class Stage:
 
     async def turns(self) -> None:
         """Give the adapter some turns of the event loop to do what it should not."""
-        for _ in range(SETTLING_TURNS):
+        for _ in range(self.rig.settling_turns):
             await asyncio.sleep(0)
         self.host.check()
 
