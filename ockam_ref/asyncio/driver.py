@@ -58,6 +58,7 @@ from ockam_transports.base import (
     Endpoint,
     Link,
     Listener,
+    SlowListener,
     Transport,
     TransportPlugin,
 )
@@ -98,6 +99,7 @@ class Driver:
         self.receivers: dict[Address, Receiver] = {}
         self._transports: dict[str, Transport | DatagramTransport] = {}
         self._listeners: set[Listener] = set()
+        self._giving_back: set[asyncio.Task[None]] = set()
         self._links: dict[LinkId, Link | Endpoint] = {}
         self._closing: dict[LinkId, Link | Endpoint] = {}
         self._all_closed: _Waiting | None = None
@@ -285,10 +287,18 @@ class Driver:
             raise OckamError(ErrorCode.MISUSE, f"{transport} has no datagrams: listen or connect instead")
         return using  # type: ignore[no-any-return]  # what binds is one
 
+    def close_link(self, link: LinkId) -> None:
+        """End a link that no worker owns."""
+        self._close(link)
+
     def close_listener(self, listener: Listener) -> None:
         """Accept no more; links that are open live on."""
         listener.close()
         self._listeners.discard(listener)
+        if isinstance(listener, SlowListener):
+            task = self.loop.create_task(listener.wait_closed())
+            self._giving_back.add(task)
+            task.add_done_callback(self._giving_back.discard)
 
     def close_listeners(self) -> None:
         """Accept no more anywhere."""
@@ -318,6 +328,10 @@ class Driver:
             await asyncio.wait((self._all_closed,), timeout=SHUTDOWN_S)
             for left in list(self._closing.values()):
                 left.abort()
+        if self._giving_back:
+            _, late = await asyncio.wait(self._giving_back, timeout=SHUTDOWN_S)
+            for task in late:
+                task.cancel()
 
     # ---- what links tell (``ockam_transports.base.LinkHost``)
 

@@ -32,7 +32,7 @@ from ockam_ref.channels import initiator
 from ockam_ref.channels import listener as channel_listener
 from ockam_ref.channels.trust import TRUST_EVERYONE, TrustIdentifier, TrustPolicy
 from ockam_ref.effects import Deliver
-from ockam_ref.errors import ErrorCode, OckamError
+from ockam_ref.errors import ErrorCode, MisuseError, OckamError
 from ockam_ref.events import HopWanted
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.local import LocalIdentity, create_local_identity
@@ -211,7 +211,8 @@ class Node:
             OckamError: nobody can listen there, or the transport is not installed.
         """
         flow = fresh_flow_control_id()
-        config = link_listener.LinkListener(flow, find_form(self._driver.plugin(transport).form))
+        plugin = self._driver.plugin(transport)
+        config = link_listener.LinkListener(flow, find_form(plugin.form), _link_alias(plugin, None))
         worker, listener = await self._driver.listen(config, address, transport)
         return NodeListener(self._driver, worker, listener, flow)
 
@@ -228,13 +229,23 @@ class Node:
         Raises:
             OckamError: nobody answers there, or not within ``timeout`` seconds, or the transport is not installed.
         """
-        form = find_form(self._driver.plugin(transport).form)
+        plugin = self._driver.plugin(transport)
+        form = find_form(plugin.form)
         link = await self._driver.open(address, timeout, transport)
         flow = fresh_flow_control_id()
         config = node_link.NodeLink(
-            link.id, form, flow_control_id=flow, consumer_of=to_flow_controls(consumer_of), mtu=link.mtu
+            link.id,
+            form,
+            flow_control_id=flow,
+            consumer_of=to_flow_controls(consumer_of),
+            mtu=link.mtu,
+            alias=_link_alias(plugin, address),
         )
-        sender, life = self._driver.start_followed(config)
+        try:
+            sender, life = self._driver.start_followed(config)
+        except MisuseError:  # its alias is taken
+            self._driver.close_link(link.id)
+            raise
         return NodeConnection(self._driver, sender, life, flow)
 
     async def tcp_listen(self, address: str) -> NodeListener:
@@ -646,6 +657,13 @@ def to_rendezvous(address: str) -> Route:
     """Return the route from a UDP socket to the rendezvous service at ``host:port``."""
     parse_host_port(address)
     return (Address(UDP, address.encode()), local("rendezvous"))
+
+
+def _link_alias(plugin: TransportPlugin, target: str | None) -> Address | None:
+    """Return the fixed name that old peers want a link to have in return routes."""
+    if plugin.link_alias is None:
+        return None
+    return Address(plugin.transport_type, plugin.link_alias(target).encode())
 
 
 def to_trust(trust: TrustPolicy | Identifier) -> TrustPolicy:

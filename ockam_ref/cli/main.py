@@ -13,6 +13,7 @@ COMMANDS: Final = {
     "inlet": "Open a local port that leads to an outlet.",
     "rendezvous": "Tell nodes behind NATs their public addresses.",
     "send": "Send a text along a route and print the reply.",
+    "transports": "List the transports that are installed, and from where.",
     "demo": "Watch a request cross an encrypted portal, in ten seconds.",
 }
 

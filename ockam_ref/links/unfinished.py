@@ -97,6 +97,12 @@ class Draft:
         self.cost += len(data) + SLICE_COST
         return True
 
+    def end(self) -> int:
+        """Return at which byte the slices end that are there, at least one, not counting the last of the message."""
+        part = max(index for index, block in enumerate(self.blocks) if block)
+        rest = max(index for index, data in enumerate(self.blocks[part] or ()) if data is not None)
+        return (part * BLOCK + rest + 1) * self.size
+
     def follow(self, datagrams: Sequence[bytes | memoryview], position: int, piece: AnySlice) -> int:
         """Take the datagrams that continue this message slice by slice, as a sender writes them; return how many.
 
@@ -135,8 +141,6 @@ class Draft:
             self.total = 1
         if not self.total or self.kept != self.total - 1:
             return None
-        if self.legacy and any(self.get(index) is None for index in range(self.kept)):
-            return None
         return b"".join((*(piece for block in self.blocks if block for piece in block if piece), self.last))
 
 
@@ -170,20 +174,21 @@ def fault_of(piece: AnySlice) -> str | None:
 
 def contradicts(draft: Draft, piece: AnySlice) -> bool:
     """Whether the slice cannot belong to the message that its number names."""
-    data = piece.data
-    if isinstance(piece, LegacySlice) is not draft.legacy:
-        return True
-    if isinstance(piece, Slice) and piece.total != draft.total:
+    if isinstance(piece, LegacySlice) is not draft.legacy or (isinstance(piece, Slice) and piece.total != draft.total):
         return True
     if _is_last(piece):
-        known = draft.last
-        place = piece.offset
-        if known is not None and place != draft.last_offset:
-            return True
-        if draft.legacy and draft.size and place % draft.size:
-            return True
-    else:
-        if draft.size not in {0, len(data)}:
-            return True
-        known = draft.get(_index_of(piece))
-    return known is not None and known != data
+        if draft.last is not None:
+            return (draft.last_offset, draft.last) != (piece.offset, piece.data)
+        return draft.legacy and draft.size > 0 and not _fits(piece.offset, draft.end() - draft.size, draft.size)
+    length = len(piece.data)
+    if draft.size not in {0, length}:
+        return True
+    if draft.legacy and draft.last is not None and not _fits(draft.last_offset, piece.offset, length):
+        return True
+    known = draft.get(_index_of(piece))
+    return known is not None and known != piece.data
+
+
+def _fits(last: int, offset: int, size: int) -> bool:
+    """Whether a last slice at one byte offset can follow a slice of that size at another one."""
+    return last > offset and last % size == 0

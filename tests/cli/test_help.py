@@ -47,6 +47,7 @@ COMMANDS = {
     ),
     "rendezvous": ("--listen HOST:PORT", "--health-check HOST:PORT", "--json"),
     "send": ("ROUTE TEXT", "--timeout SECONDS", "--json"),
+    "transports": ("--json",),
     "demo": (),
 }
 SLOW_IMPORTS = {"asyncio", "construct", "cryptography", "ockam_transports", "uvloop"}

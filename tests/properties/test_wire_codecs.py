@@ -38,6 +38,7 @@ from ockam_ref.wire.api import (
 )
 from ockam_ref.wire.bare import encode_data
 from ockam_ref.wire.bare_transport_message import (
+    decode_any_bare_transport_message,
     decode_bare_transport_message,
     encode_bare_transport_message,
 )
@@ -94,6 +95,7 @@ from ockam_ref.wire.schemas import (
     RESPONSE_HEADER,
     ROUTE,
     TRANSPORT_MESSAGE,
+    UDP_DATAGRAM,
     strict_parse,
 )
 from ockam_ref.wire.transport_message import (
@@ -102,6 +104,7 @@ from ockam_ref.wire.transport_message import (
     decode_transport_message,
     encode_transport_message,
 )
+from ockam_ref.wire.udp_datagram import LegacySlice, Slice, decode_any_slice, decode_slice, encode_slice
 
 U32 = st.integers(0, 2**32 - 1)
 U64 = st.integers(0, 2**64 - 1) | st.sampled_from([0, 23, 24, 127, 128, 255, 256, 65535, 65536, 2**32, 2**63])
@@ -111,6 +114,11 @@ ADDRESSES = st.builds(Address, st.integers(0, 3) | st.integers(0, 255), VALUES)
 ROUTES = st.lists(ADDRESSES, max_size=4).map(tuple) | st.lists(ADDRESSES, max_size=10).map(tuple)
 PAYLOADS = st.binary(max_size=40) | st.integers(240, 300).map(bytes)
 TRANSPORT_MESSAGES = st.builds(TransportMessage, ROUTES, ROUTES, PAYLOADS, st.just("{}") | TEXT)
+SHORT = st.integers(0, 30) | st.integers(0, 300) | st.integers(0, 0xFFFF)
+VERSIONS = st.just(1) | st.integers(0, 255)
+SLICES = st.builds(Slice, SHORT, SHORT, SHORT, PAYLOADS, VERSIONS) | st.builds(
+    LegacySlice, SHORT, U32, st.booleans(), PAYLOADS, VERSIONS
+)
 CHANNEL_PAYLOADS = st.builds(ChannelPayload, ROUTES, ROUTES, PAYLOADS)
 LEAVES = (
     st.none()
@@ -183,8 +191,12 @@ FORMATS = {
         TRANSPORT_MESSAGE,
     ),
     "bare transport message": Format(
-        TRANSPORT_MESSAGES, encode_bare_transport_message, (decode_bare_transport_message,), BARE_TRANSPORT_MESSAGE
+        TRANSPORT_MESSAGES,
+        encode_bare_transport_message,
+        (decode_bare_transport_message, decode_any_bare_transport_message),
+        BARE_TRANSPORT_MESSAGE,
     ),
+    "datagram": Format(SLICES, encode_slice, (decode_slice, decode_any_slice), UDP_DATAGRAM),
     "channel message": Format(
         CHANNEL_MESSAGES, encode_channel_message, (decode_channel_message, decode_any_channel_message), CHANNEL_MESSAGE
     ),
@@ -389,6 +401,25 @@ def test_a_message_that_ends_after_its_payload_comes_back_without_a_context(mess
     encoded = encode_bare_transport_message(message, ends_after_payload=True)
     assert check_agreement(FORMATS["bare transport message"], encoded) == message._replace(tracing_context=None)
     assert encode_bare_transport_message(message).startswith(encoded)
+
+
+@st.composite
+def sloppy_datagram(draw: st.DrawFn) -> tuple[bytes, Slice | LegacySlice]:
+    """Draw a slice, and one of the ways to write it that a peer accepts."""
+    piece = draw(SLICES)
+    last = b"\xf5" if piece[2] else b"\xf4"
+    measure = last if isinstance(piece, LegacySlice) else draw(head(0, piece.total))
+    numbers = [draw(head(0, piece.version)), draw(head(0, piece.number)), draw(head(0, piece.offset))]
+    encoded = draw(array([*numbers, measure, draw(string(2, bytes(piece.data)))]))
+    return encoded + draw(st.binary(max_size=3)), piece
+
+
+@pytest.mark.spec("WIRE-14", "UDP-1", "UDP-3", "WIRE-3")
+@given(drawn=sloppy_datagram())
+def test_all_forms_of_a_datagram_have_one_meaning(drawn: tuple[bytes, Slice | LegacySlice]) -> None:
+    encoded, piece = drawn
+    found = check_agreement(FORMATS["datagram"], encoded)
+    assert (type(found), found) == (type(piece), piece)
 
 
 @st.composite

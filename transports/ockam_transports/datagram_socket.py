@@ -91,7 +91,8 @@ class DatagramSocket:
                 size = int.from_bytes(data[:4], sys.byteorder)
         if size >= length:
             return where, [bytes(buffer[:length])]
-        return where, [bytes(buffer[start : start + size]) for start in range(0, length, size)]
+        # the last may be shorter than the others: what lies behind it in the buffer is of an earlier read
+        return where, [bytes(buffer[start : min(start + size, length)]) for start in range(0, length, size)]
 
     def send(self, datagrams: Sequence[Chunk], position: int, where: SocketAddress | None, most: int) -> int:
         """Send some of the datagrams from ``position`` on, at most ``most``; return how many have left, at least one.
