@@ -98,6 +98,10 @@ class SimulatedPath:
     def impair(self, **changes: object) -> None:
         self.impairments = [replace(impairment, **changes) for impairment in self.impairments]  # type: ignore[arg-type]
 
+    def next_at(self) -> float:
+        """Return when something happens next."""
+        return self._agenda[0][0] if self._agenda else self.now
+
     def step(self) -> bool:
         """Go to the next moment at which something happens, and let it; return whether there was one."""
         agenda = self._agenda

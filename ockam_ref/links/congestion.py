@@ -44,7 +44,7 @@ LEAST_STEP_S: Final = 0.01
 """A step of the cycle takes no less, however short the round trip."""
 
 LEAST_ROUND: Final = 0.75
-"""A round takes no less than this part of the smoothed round trip: one packet that was early is no round."""
+"""A round, and a sample of the rate, takes no less than this part of a round trip: one early packet is neither."""
 
 FULL_GROWTH: Final = 1.25
 """The rate is found when it has grown by less than this in three rounds."""
@@ -84,6 +84,9 @@ class Phase(Enum):
     DRAIN = "drain"
     CRUISE = "cruise"
     EMPTY = "empty"
+
+
+_GAINS: Final = {Phase.STARTUP: STARTUP_GAIN, Phase.DRAIN: 1 / STARTUP_GAIN, Phase.EMPTY: 1.0}
 
 
 class Rate(NamedTuple):
@@ -160,15 +163,7 @@ def pace(path: Path, smoothed_rtt: float) -> float:
     least = LEAST_WINDOW_PACKETS * path.packet / smoothed_rtt
     if not path.rates:
         return STARTUP_GAIN * FIRST_WINDOW_PACKETS * path.packet / smoothed_rtt
-    match path.phase:
-        case Phase.STARTUP:
-            gain = STARTUP_GAIN
-        case Phase.DRAIN:
-            gain = 1 / STARTUP_GAIN
-        case Phase.CRUISE:
-            gain = CYCLE[path.step]
-        case Phase.EMPTY:
-            gain = 1.0
+    gain = CYCLE[path.step] if path.phase is Phase.CRUISE else _GAINS[path.phase]
     return max(gain * path.rate, least)
 
 
@@ -257,7 +252,7 @@ def _with_rate(path: Path, newest: Run, delivered: int, now: float, number: int)
     """Return the best rates with this sample; the slower of sending and acknowledging tells the rate."""
     rates = path.rates
     interval = max(newest.sent_at - newest.first_sent_at, now - newest.delivered_at)
-    if interval <= 0 or interval < path.least_rtt:
+    if interval <= 0 or interval < LEAST_ROUND * path.least_rtt:
         return rates
     sample = (delivered - newest.delivered) / interval
     if newest.limited and sample <= path.rate:

@@ -203,7 +203,7 @@ def receive(state: RecoveryState, event: RecoveryEvent) -> tuple[RecoveryState, 
             packet = max(packet, MIN_PACKET_BYTES)
             sender = sending.on_new_path(state.sender, packet, expected_rtt_s, now)
             return _go_on(state._replace(sender=sender, heard_at=now), [], now)
-        case Left():
+        case _:
             return Ended("left"), (Transmit((encode_gone(state.sender.connection),)),)
 
 

@@ -217,8 +217,10 @@ def receive(state: AgreementState, event: AgreementEvent) -> tuple[AgreementStat
         case Due(now):
             return _be_due(state, now)
         case Left():
-            effects = recovery.receive(state.connection, event)[1] if isinstance(state, Recovering) else ()
-            return Ended(), (*effects, Waiting(0))
+            if not isinstance(state, Recovering):
+                return Ended(), (Waiting(0),) if isinstance(state, Offering) else ()
+            said = recovery.receive(state.connection, event)[1]
+            return Ended(), (*said, Waiting(0)) if state.connection.waiting else said
 
 
 def is_marked(return_route: Route) -> bool:

@@ -272,7 +272,12 @@ def transmit(sender: Sender, now: float) -> tuple[Sender, list[bytes]]:
         return sender, []
     spans, again, next_offset = _choose(sender, stop, piece, pieces)
     sent = sum([end - start for start, end in spans])
-    sender = sender._replace(again=again, next_offset=next_offset, pace_at=base + sent / rate)
+    sender = sender._replace(
+        again=again,
+        next_offset=next_offset,
+        pace_at=base + sent / rate,
+        outstanding_since=sender.outstanding_since if sender.flight else now,
+    )
     return _send(sender, spans, now)
 
 
@@ -322,7 +327,6 @@ def _send(sender: Sender, spans: list[Span], now: float) -> tuple[Sender, list[b
         in_flight=in_flight,
         path=path,
         probe_from=now,
-        outstanding_since=sender.outstanding_since if sender.flight else now,
     ), packets
 
 

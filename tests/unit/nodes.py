@@ -140,9 +140,9 @@ def received(onward: str, back: str = "", payload: bytes = b"", *, source: str =
     return MessageReceived(onward_route[0], local(source), LocalMessage(onward_route, route(back), payload), NOW)
 
 
-def fresh(*given: str, flow_control_ids: tuple[str, ...] = ()) -> Fresh:
+def fresh(*given: str, flow_control_ids: tuple[str, ...] = (), secrets: tuple[bytes, ...] = ()) -> Fresh:
     """What a machine draws, addresses by name."""
-    return Fresh(tuple(map(local, given)), flow_control_ids, (), (), NOW)
+    return Fresh(tuple(map(local, given)), flow_control_ids, secrets, (), NOW)
 
 
 # ---- puppets

@@ -6,8 +6,10 @@ import pytest
 
 from ockam_ref.effects import Effects, Forward, Own, SetTimer, StopWorker, Tell
 from ockam_ref.events import ChildSettled, ChildWaits, DatagramsReceived, StopRequested, TimerFired
+from ockam_ref.links import recovery_agreement
 from ockam_ref.links.node_link import MAX_ROUTES_LENGTH
 from ockam_ref.links.reassembly import MAX_WAITING_BYTES, Reassembly
+from ockam_ref.links.recovery_agreement import Agreement
 from ockam_ref.links.udp_source import (
     SOURCE_IDLE_S,
     UNTOLD_BYTES,
@@ -32,7 +34,8 @@ PEER = "127.0.0.1:4000"
 HOP = Address(UDP, PEER.encode())
 ME, ENDPOINT, RECEIVER = local("source"), local("sender"), local("receiver")
 CONFIG = UdpSource(ME, ENDPOINT, RECEIVER, LINK, PEER, (ENDPOINT, HOP))
-NEW = SourceState(CONFIG, Reassembly(), NOW.monotonic)
+SECRET = bytes(range(32))
+NEW = SourceState(CONFIG, Reassembly(), recovery_agreement.start(Agreement(SECRET, offers=False)), NOW.monotonic)
 
 
 def after(seconds: float) -> Now:
@@ -52,7 +55,7 @@ def datagrams_of(onward: str, back: str = "", payload: bytes = b"hi", number: in
 
 @pytest.mark.spec("UDP-21")
 def test_it_takes_the_datagrams_of_its_source() -> None:
-    worker = start(CONFIG, fresh())
+    worker = start(CONFIG, fresh(secrets=(SECRET,)))
     assert worker.mailboxes == (Mailbox(ME, DENY_ALL, DENY_ALL),)
     assert worker.state == NEW
     assert worker.effects == (Own(LINK, PEER), SetTimer("idle", NOW.monotonic + SOURCE_IDLE_S))
