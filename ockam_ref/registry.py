@@ -6,7 +6,7 @@ from typing import Any, Final
 from ockam_ref.channels import initiator, listener, responder
 from ockam_ref.links import connector, datagram_connector, link_listener, node_link, typed_hop, udp_endpoint, udp_source
 from ockam_ref.machine import AnyMachine
-from ockam_ref.portals import inlet, outlet
+from ockam_ref.portals import inlet, outlet, udp_inlet, udp_outlet
 from ockam_ref.puncture import initiator as puncture_initiator
 from ockam_ref.puncture import listener as puncture_listener
 from ockam_ref.puncture import rendezvous_service
@@ -37,6 +37,10 @@ MACHINES: Final[Mapping[type[Any], AnyMachine]] = {
     rendezvous_service.RendezvousService: rendezvous_service.MACHINE,
     responder.Responder: responder.MACHINE,
     service.RelayService: service.MACHINE,
+    udp_inlet.UdpInlet: udp_inlet.INLET,
+    udp_inlet.UdpInletSession: udp_inlet.SESSION,
+    udp_outlet.UdpOutlet: udp_outlet.OUTLET,
+    udp_outlet.UdpOutletSession: udp_outlet.SESSION,
     node_link.NodeLink: node_link.MACHINE,
     link_listener.LinkListener: link_listener.MACHINE,
     typed_hop.TypedHop: typed_hop.MACHINE,

@@ -16,10 +16,20 @@ from ockam_ref.asyncio.handles import (
     SteadyLink,
     SteadyListener,
     UdpBind,
+    UdpInlet,
     WorkerHandle,
 )
 from ockam_ref.asyncio.node import Node
-from ockam_ref.asyncio.sessions import InletSession, OutletSession, SessionEvent, WayLost, WayMoved, WayRestored
+from ockam_ref.asyncio.sessions import (
+    Datagrams,
+    InletSession,
+    OutletSession,
+    SessionEvent,
+    Streams,
+    WayLost,
+    WayMoved,
+    WayRestored,
+)
 from ockam_ref.asyncio.watching import Stream
 from ockam_ref.asyncio.workers import Routed, Worker
 from ockam_ref.wire.address import BLE, TCP, UDP, UDS, WS
@@ -32,6 +42,7 @@ __all__ = [
     "UDS",
     "WS",
     "Cbor",
+    "Datagrams",
     "Inlet",
     "InletSession",
     "Node",
@@ -51,7 +62,9 @@ __all__ = [
     "SteadyLink",
     "SteadyListener",
     "Stream",
+    "Streams",
     "UdpBind",
+    "UdpInlet",
     "WayLost",
     "WayMoved",
     "WayRestored",

@@ -17,7 +17,7 @@ from ockam_ref.observations import ChannelOpened, PunctureNegotiated, RelayReady
 from ockam_ref.puncture.puncture import OPEN_TIMEOUT_S
 from ockam_ref.steady.link import RELAYED_PACKET_BYTES
 from ockam_ref.wire.address import Address
-from ockam_transports.base import Listener
+from ockam_transports.base import Endpoint, Listener
 
 _CLOSED: Final = "closed by this node"
 
@@ -231,22 +231,20 @@ class WorkerHandle(Service):
         await self._task.stop()
 
 
-class Inlet(Handle):
-    """A local port that leads to an outlet.  ``address`` is ``host:port`` with the real port."""
+class PortalEntrance(Handle):
+    """What leads to an outlet; ``worker`` is its name in observations."""
 
-    def __init__(self, driver: Driver, worker: Address, listener: Listener) -> None:
+    def __init__(self, driver: Driver, worker: Address) -> None:
         super().__init__(driver, worker)
-        self._listener = listener
-        self.address: Final = listener.address
         self.worker: Final = worker
 
     def change_route(self, route: RouteLike) -> None:
-        """Lead clients that connect from now on along another route; it ends in the outlet."""
+        """Lead clients that come from now on along another route; it ends in the outlet."""
         onward = to_route(route)
         self._driver.tell(self._worker, RouteChanged(onward, self._driver.core.peer_of(onward), now()))
 
     def pause(self) -> None:
-        """Close new clients at once; open connections go on."""
+        """Refuse new clients at once; what is open goes on."""
         self._driver.tell(self._worker, PauseChanged(True, now()))
 
     def resume(self) -> None:
@@ -254,13 +252,33 @@ class Inlet(Handle):
         self._driver.tell(self._worker, PauseChanged(False, now()))
 
     def end_connections(self) -> None:
-        """Cut the connections that are open: clients and targets see a reset."""
+        """End what is open: clients and targets of streams see a reset."""
         self._driver.stop_connections(self._worker, _CLOSED)
+
+
+class Inlet(PortalEntrance):
+    """A local port that leads to an outlet.  ``address`` is ``host:port`` with the real port."""
+
+    def __init__(self, driver: Driver, worker: Address, listener: Listener) -> None:
+        super().__init__(driver, worker)
+        self._listener = listener
+        self.address: Final = listener.address
 
     async def close(self) -> None:
         """Accept no more clients; connections that are open live on."""
         self._driver.close_listener(self._listener)
         await super().close()
+
+
+class UdpInlet(PortalEntrance):
+    """A local UDP port that leads to an outlet for datagrams.  ``address`` is ``host:port`` with the real port.
+
+    Its sessions end when it is closed: they have no socket of their own.
+    """
+
+    def __init__(self, driver: Driver, worker: Address, endpoint: Endpoint) -> None:
+        super().__init__(driver, worker)
+        self.address: Final = endpoint.address
 
 
 class Relay(LivingHandle):

@@ -23,6 +23,7 @@ from ockam_ref.asyncio.handles import (
     SteadyLink,
     SteadyListener,
     UdpBind,
+    UdpInlet,
     WorkerHandle,
 )
 from ockam_ref.asyncio.hops import Flow, Hop, RouteLike, to_address, to_flow_controls, to_route
@@ -51,8 +52,11 @@ from ockam_ref.observations import (
 )
 from ockam_ref.portals import inlet as portal_inlet
 from ockam_ref.portals import outlet as portal_outlet
+from ockam_ref.portals import udp_inlet as portal_udp_inlet
+from ockam_ref.portals import udp_outlet as portal_udp_outlet
 from ockam_ref.portals.connection import MAX_PAYLOAD_BYTES
 from ockam_ref.portals.inlet import PONG_TIMEOUT_S
+from ockam_ref.portals.udp_session import IDLE_S
 from ockam_ref.puncture import initiator as puncture_initiator
 from ockam_ref.puncture import listener as puncture_listener
 from ockam_ref.puncture import rendezvous_service
@@ -517,6 +521,43 @@ class Node:
         """
         flows = to_flow_controls(consumer_of)
         config = portal_outlet.Outlet(to_address(address), target, flows, incoming, skip_handshake, max_payload_bytes)
+        return Outlet(self._driver, self._driver.start(config))
+
+    # ---- portals for datagrams
+
+    async def create_udp_inlet(
+        self, listen: str, route: RouteLike = (), *, idle_timeout: float = IDLE_S, paused: bool = False
+    ) -> UdpInlet:
+        """Open a local UDP port; what is sent to it reaches the target of the UDP outlet at the end of the route.
+
+        Each source has a session of its own, which is forgotten when nothing came for ``idle_timeout`` seconds.
+        Without a route, or paused, datagrams are dropped until ``change_route`` or ``resume``.
+
+        Raises:
+            OckamError: the port is taken, or not ours to take.
+        """
+        onward = to_route(route)
+        peer = self._driver.core.peer_of(onward)
+        worker, endpoint = await self._driver.bind(
+            lambda link: portal_udp_inlet.UdpInlet(link, onward, peer, idle_timeout, paused), listen
+        )
+        return UdpInlet(self._driver, worker, endpoint)
+
+    async def create_udp_outlet(
+        self,
+        address: Hop,
+        target: str,
+        *,
+        consumer_of: Iterable[Flow] = (),
+        incoming: AccessControl = ALLOW_ALL,
+        idle_timeout: float = IDLE_S,
+    ) -> Outlet:
+        """Send the datagrams of UDP inlets that lead to ``address`` on to ``target``, and its answers back.
+
+        Each session has a socket of its own, which is closed when nothing came for ``idle_timeout`` seconds.
+        """
+        flows = to_flow_controls(consumer_of)
+        config = portal_udp_outlet.UdpOutlet(to_address(address), target, flows, incoming, idle_timeout)
         return Outlet(self._driver, self._driver.start(config))
 
     # ---- relays

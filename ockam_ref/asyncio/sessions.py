@@ -14,7 +14,7 @@ import os
 import random
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self, TypeAlias
@@ -30,6 +30,7 @@ from ockam_ref.asyncio.handles import (
     SecureChannel,
     SecureChannelListener,
     SteadyLink,
+    UdpInlet,
 )
 from ockam_ref.asyncio.hops import Flow, Hop, to_address
 from ockam_ref.asyncio.node import Node
@@ -40,6 +41,7 @@ from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.local import LocalIdentity
 from ockam_ref.observations import ConnectionClosed, ConnectionOpened, SteadyLinkMoved
 from ockam_ref.portals.inlet import PONG_TIMEOUT_S
+from ockam_ref.portals.udp_session import IDLE_S
 from ockam_ref.wire.address import Address
 
 FIRST_RETRY_S: Final = 0.1
@@ -98,6 +100,39 @@ class _Loss:
     reason: str
     suspected: bool = False
 
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """The portal of a session carries the byte streams of TCP connections."""
+
+    async def open_inlet(self, node: Node, listen: str, pong_timeout_s: float) -> Inlet:
+        """Open the local port, without a way so far."""
+        return await node.create_inlet(listen, pong_timeout=pong_timeout_s)
+
+    async def open_outlet(self, node: Node, address: Address, target: str, consumer_of: Iterable[Flow]) -> Outlet:
+        """Open the other end."""
+        return await node.create_outlet(address, target, consumer_of=consumer_of)
+
+
+@dataclass(frozen=True, slots=True)
+class Datagrams:
+    """The portal of a session carries UDP datagrams; a source that is silent for the idle time is forgotten."""
+
+    idle_timeout_s: float = IDLE_S
+
+    async def open_inlet(self, node: Node, listen: str, _: float) -> UdpInlet:
+        """Open the local port, without a way so far."""
+        return await node.create_udp_inlet(listen, idle_timeout=self.idle_timeout_s)
+
+    async def open_outlet(self, node: Node, address: Address, target: str, consumer_of: Iterable[Flow]) -> Outlet:
+        """Open the other end."""
+        return await node.create_udp_outlet(address, target, consumer_of=consumer_of, idle_timeout=self.idle_timeout_s)
+
+
+Carried: TypeAlias = Streams | Datagrams
+"""What a portal carries."""
+
+STREAMS: Final = Streams()
 
 SessionEvent: TypeAlias = WayLost | WayRestored | WayMoved | ConnectionOpened | ConnectionClosed
 
@@ -241,12 +276,14 @@ class OutletSession(_Session):
         channel_listener: Hop = "api",
         trust: TrustPolicy | Identifier = TRUST_EVERYONE,
         rendezvous: str | None = None,
+        carries: Carried = STREAMS,
         jitter: random.Random | None = None,
     ) -> None:
         super().__init__(node, jitter)
         _check_direct(identity, rendezvous)
         self._rendezvous = rendezvous
         self._reachable: list[Hop] = []
+        self._carries = carries
         self.relay_name: Final = os.urandom(16).hex() if relay is None else relay
         self._target = target
         self._hub = hub
@@ -282,7 +319,7 @@ class OutletSession(_Session):
             if self._rendezvous is not None:
                 await self._offer_direct_paths(channels, self._rendezvous)
         self._reachable.append(self._entrance)
-        self._served = await self._node.create_outlet(self._outlet, self._target, consumer_of=flows)
+        self._served = await self._carries.open_outlet(self._node, self._outlet, self._target, flows)
         self._parts.append(self._served)
 
     async def _build(self) -> None:
@@ -346,6 +383,7 @@ class InletSession(_Session):
         trust: TrustPolicy | Identifier = TRUST_EVERYONE,
         rendezvous: str | None = None,
         pong_timeout_s: float = PONG_TIMEOUT_S,
+        carries: Carried = STREAMS,
         jitter: random.Random | None = None,
     ) -> None:
         super().__init__(node, jitter, pong_timeout_s)
@@ -354,6 +392,7 @@ class InletSession(_Session):
         self._connection: NodeConnection | None = None
         self._steady: SteadyLink | None = None
         self._direct: DirectPath | None = None
+        self._carries = carries
         self._listen = listen
         self._via = via
         self._relays = () if forwarding_address is None else (to_address(forwarding_address),)
@@ -361,7 +400,7 @@ class InletSession(_Session):
         self._outlet = to_address(outlet)
         self._channel_listener = to_address(channel_listener)
         self._trust = trust
-        self._inlet: Inlet | None = None
+        self._inlet: Inlet | UdpInlet | None = None
         self._way: tuple[LivingHandle, ...] = ()
         self._retired: deque[tuple[LivingHandle, ...]] = deque()
         self.peer: Identifier | None = None
@@ -378,7 +417,7 @@ class InletSession(_Session):
         return self._inlet.address
 
     async def _prepare(self) -> None:
-        self._inlet = await self._node.create_inlet(self._listen, pong_timeout=self._pong_timeout_s)
+        self._inlet = await self._carries.open_inlet(self._node, self._listen, self._pong_timeout_s)
 
     async def _build(self) -> None:
         connection = await self._node.tcp_connect(self._via, timeout=RECONNECT_TIMEOUT_S)

@@ -19,8 +19,7 @@ from ockam_ref.testing.contract import NotingHost
 from ockam_transports import ble, ble_link, ble_peripheral
 from ockam_transports.base import LOW_WATER_BYTES
 from ockam_transports.ble_link import AGREEMENT, OWN_MODE, SERVICE, TO_CENTRAL, TO_PERIPHERAL, WINDOW, BleLink
-from tests.transports.conftest import Run
-from tests.transports.virtual_radio import (
+from ockam_transports.virtual_radio import (
     NAME,
     NOTIFICATION,
     WRITE_COMMAND,
@@ -30,6 +29,7 @@ from tests.transports.virtual_radio import (
     att_opcode,
     virtual_radio,
 )
+from tests.transports.conftest import Run
 
 CENTRAL = LinkId(1000)
 """The number of the link that the central opens."""

@@ -18,8 +18,8 @@ from ockam_ref.errors import ErrorCode, OckamError
 from ockam_ref.wire.address import Address
 from ockam_transports import ble
 from ockam_transports.plugins import find_plugin
+from ockam_transports.virtual_radio import NAME, Controller, Radio, bleak_on, silence, virtual_radio
 from tests.transports.conftest import Run
-from tests.transports.virtual_radio import NAME, Controller, Radio, bleak_on, silence, virtual_radio
 
 BIG = 60_000
 """Bytes of a payload that fits a message between our own ends."""
