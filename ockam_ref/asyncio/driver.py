@@ -281,15 +281,15 @@ class Driver:
             self._close(link)
             raise
 
+    def close_link(self, link: LinkId) -> None:
+        """End a link that no worker owns."""
+        self._close(link)
+
     def _datagrams(self, transport: str) -> DatagramTransport:
         using: Any = self.transport(transport)
         if not hasattr(using, "bind"):
             raise OckamError(ErrorCode.MISUSE, f"{transport} has no datagrams: listen or connect instead")
         return using  # type: ignore[no-any-return]  # what binds is one
-
-    def close_link(self, link: LinkId) -> None:
-        """End a link that no worker owns."""
-        self._close(link)
 
     def close_listener(self, listener: Listener) -> None:
         """Accept no more; links that are open live on."""

@@ -643,6 +643,9 @@ class Node:
         if any_of_type(transport_type) in core:
             return
         if plugin.kind is LinkKind.DATAGRAM:
+            if transport_type != UDP:
+                message = f"hops over {plugin.name} cannot be resolved: of the transports of datagrams only UDP can"
+                raise OckamError(ErrorCode.MISUSE, message)
             bind = await self.udp_bind(ANY_UDP)
             if any_of_type(transport_type) in core:  # another caller was faster
                 await bind.close()
@@ -694,17 +697,17 @@ def fresh_flow_control_id() -> FlowControlId:
     return os.urandom(16).hex()
 
 
-def to_rendezvous(address: str) -> Route:
-    """Return the route from a UDP socket to the rendezvous service at ``host:port``."""
-    parse_host_port(address)
-    return (Address(UDP, address.encode()), local("rendezvous"))
-
-
 def _link_alias(plugin: TransportPlugin, target: str | None) -> Address | None:
     """Return the fixed name that old peers want a link to have in return routes."""
     if plugin.link_alias is None:
         return None
     return Address(plugin.transport_type, plugin.link_alias(target).encode())
+
+
+def to_rendezvous(address: str) -> Route:
+    """Return the route from a UDP socket to the rendezvous service at ``host:port``."""
+    parse_host_port(address)
+    return (Address(UDP, address.encode()), local("rendezvous"))
 
 
 def to_trust(trust: TrustPolicy | Identifier) -> TrustPolicy:

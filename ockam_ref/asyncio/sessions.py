@@ -280,10 +280,10 @@ class OutletSession(_Session):
         jitter: random.Random | None = None,
     ) -> None:
         super().__init__(node, jitter)
+        self._carries = carries
         _check_direct(identity, rendezvous)
         self._rendezvous = rendezvous
         self._reachable: list[Hop] = []
-        self._carries = carries
         self.relay_name: Final = os.urandom(16).hex() if relay is None else relay
         self._target = target
         self._hub = hub
@@ -387,12 +387,12 @@ class InletSession(_Session):
         jitter: random.Random | None = None,
     ) -> None:
         super().__init__(node, jitter, pong_timeout_s)
+        self._carries = carries
         _check_direct(identity, rendezvous)
         self._rendezvous = rendezvous
         self._connection: NodeConnection | None = None
         self._steady: SteadyLink | None = None
         self._direct: DirectPath | None = None
-        self._carries = carries
         self._listen = listen
         self._via = via
         self._relays = () if forwarding_address is None else (to_address(forwarding_address),)

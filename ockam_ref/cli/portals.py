@@ -33,6 +33,7 @@ idle_timeout: Final = click.option(
     help="Forget a source through which nothing came for so long.",
 )
 
+
 rendezvous: Final = click.option(
     "--rendezvous",
     type=HOST_PORT,
@@ -96,7 +97,9 @@ def run_outlet(output: Output, kind: PortalKind, options: OutletOptions) -> None
     if options.relay is not None and options.hub is None:
         message = "--relay names the place on a hub: it needs --hub"
         raise click.UsageError(message)
-    _check_rendezvous(options)
+    if options.rendezvous is not None and (options.no_channel or options.hub is None):
+        message = "--rendezvous lets inlets past the hub, under a secure channel: it needs --hub, without --no-channel"
+        raise click.UsageError(message)
     if options.no_channel:
         warn(NO_CHANNEL_WARNING)
     hub, listen = options.hub, options.listen
@@ -231,7 +234,9 @@ def run_inlet(output: Output, kind: PortalKind, options: InletOptions) -> None:
     if options.no_channel and options.expect is not None:
         message = "without a channel nobody proves who they are: --expect cannot be had with --no-channel"
         raise click.UsageError(message)
-    _check_rendezvous(options)
+    if options.rendezvous is not None and (options.no_channel or hub is None):
+        message = "--rendezvous finds a way past a hub, under a secure channel: it needs --hub, without --no-channel"
+        raise click.UsageError(message)
     if options.no_channel:
         warn(NO_CHANNEL_WARNING)
     run(output, lambda: _inlet(output, kind, options, via))
@@ -271,12 +276,6 @@ async def _inlet(output: Output, kind: PortalKind, options: InletOptions, via: s
         await asyncio.gather(
             print_observations(observations, output, links=False), print_way(session.events(), output, via)
         )
-
-
-def _check_rendezvous(options: "OutletOptions | InletOptions") -> None:
-    if options.rendezvous is not None and (options.no_channel or options.hub is None):
-        message = "--rendezvous leads past a hub, under a secure channel: it needs --hub, and no --no-channel"
-        raise click.UsageError(message)
 
 
 def _whereabouts(forwarding_address: Address | None) -> str:

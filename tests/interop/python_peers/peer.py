@@ -104,6 +104,32 @@ async def serve_middle(node: Node, options: Options) -> None:
     report("ready", listen=listener.address)
 
 
+async def serve_udp_node(node: Node, options: Options) -> None:
+    """Serve over UDP what ``node`` serves over TCP."""
+    bind = await node.udp_bind(options.bind)
+    identifier, channels = await accept_channels(node, bind)
+    await start_workers(node, bind, channels)
+    report("ready", listen=bind.address, identifier=str(identifier))
+
+
+async def serve_udp_middle(node: Node, options: Options) -> None:
+    """Pass messages on from TCP to UDP or from UDP to TCP."""
+    onward: tuple[Hop, ...]
+    source: NodeListener | UdpBind
+    if options.udp:
+        source = await node.tcp_listen(options.listen)
+        onward = (await node.udp_bind(), f"2#{options.udp}")
+    else:
+        source = await node.udp_bind(options.bind)
+        onward = (await node.tcp_connect(options.connect),)
+
+    async def forwarder(message: Routed) -> None:
+        await message.forward((*onward, *message.onward_route[1:]), open_flow_controls=True)
+
+    await node.start_worker(RESPONDER, forwarder, consumer_of=[source])
+    report("ready", listen=source.address)
+
+
 async def serve_rendezvous(node: Node, options: Options) -> None:
     """Tell nodes their public addresses."""
     service = await node.start_rendezvous(options.bind)
@@ -134,32 +160,6 @@ async def udp_echo(node: Node, options: Options) -> None:
         await node.send_and_receive((bind, (UDP, options.to), "echo"), b"hello", timeout=options.timeout)
         replies = 1
     report("done", replies=replies)
-
-
-async def serve_udp_node(node: Node, options: Options) -> None:
-    """Serve over UDP what ``node`` serves over TCP."""
-    bind = await node.udp_bind(options.bind)
-    identifier, channels = await accept_channels(node, bind)
-    await start_workers(node, bind, channels)
-    report("ready", listen=bind.address, identifier=str(identifier))
-
-
-async def serve_udp_middle(node: Node, options: Options) -> None:
-    """Pass messages on from TCP to UDP or from UDP to TCP."""
-    onward: tuple[Hop, ...]
-    source: NodeListener | UdpBind
-    if options.udp:
-        source = await node.tcp_listen(options.listen)
-        onward = (await node.udp_bind(), f"2#{options.udp}")
-    else:
-        source = await node.udp_bind(options.bind)
-        onward = (await node.tcp_connect(options.connect),)
-
-    async def forwarder(message: Routed) -> None:
-        await message.forward((*onward, *message.onward_route[1:]), open_flow_controls=True)
-
-    await node.start_worker(RESPONDER, forwarder, consumer_of=[source])
-    report("ready", listen=source.address)
 
 
 async def echo(node: Node, options: Options) -> None:
@@ -226,9 +226,9 @@ COMMANDS: Final[Mapping[str, Callable[[Node, Options], Awaitable[None]]]] = {
     "middle": serve_middle,
     "udp-node": serve_udp_node,
     "udp-middle": serve_udp_middle,
-    "udp-echo": udp_echo,
     "rendezvous": serve_rendezvous,
     "puncture-node": serve_puncture_node,
+    "udp-echo": udp_echo,
     "echo": echo,
 }
 
