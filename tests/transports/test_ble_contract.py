@@ -103,9 +103,9 @@ class RawCentral:
 
 class TestBle(PacketContract):
     @pytest.fixture
-    def rig(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[BleRig]:
+    def rig(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[BleRig]:
         rig = BleRig()
-        monkeypatch.setattr(ble, "SCAN_S", 0.1)
+        monkeypatch.setattr(ble, "SCAN_S", 0.1 if "thousand" in request.node.name else 1.0)
         monkeypatch.setattr(ble_link, "HOLD_INBOX_BYTES", 16_000)
         monkeypatch.setattr(ble_link, "LOW_WATER_BYTES", LOW_WATER)
         with silence():

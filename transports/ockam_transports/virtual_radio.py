@@ -255,14 +255,17 @@ def bleak_on(radio: Radio, *, mtu: int = 517) -> tuple[type[BaseBleakScanner], t
                 await self._ask(self._connection.disconnect())
 
         async def write_gatt_char(self, characteristic: Any, data: Any, response: bool) -> None:  # noqa: FBT001
-            if self._connection is None:
+            connection = self._connection
+            if connection is None:
                 raise BleakError("Not connected")
             # the virtual link would carry it, and a long request as several: a real one does not, and it hides faults
             if len(data) > characteristic.max_write_without_response_size:
                 raise BleakError("value too long for the MTU")
-            await self._ask(characteristic.obj.write_value(bytes(data), with_response=response))
-            if self.is_connected and not response:
-                await drain(self._connection)
+            if response:
+                await self._ask(characteristic.obj.write_value(bytes(data), with_response=True))
+                return
+            await characteristic.obj.write_value(bytes(data), with_response=False)
+            await drain(connection)
 
         async def start_notify(self, characteristic: Any, callback: Any, **_: Any) -> None:
             await self._ask(characteristic.obj.subscribe(lambda value: callback(bytearray(value))))

@@ -135,8 +135,11 @@ class NotingHost:
             raise AssertionError(self.faults[0])
 
     async def told(self, what: str, link: LinkId) -> str:
-        """Wait for one event of a link; return its reason."""
-        await self.until(lambda: self.count(what, link) > 0)
+        """Wait for one event of a link; return its reason.  A link that has said its last word says no other."""
+        await self.until(lambda: self.count(what, link) > 0 or self.is_over(link))
+        if not self.count(what, link):
+            said = [(kind, reason) for kind, number, reason in self.events if number == link]
+            raise AssertionError(f"link {link} was to tell {what}, and told {said}")
         return next(reason for kind, number, reason in self.events if (kind, number) == (what, link))
 
     async def told_one_of(self, link: LinkId, *kinds: str) -> str:
