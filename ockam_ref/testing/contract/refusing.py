@@ -9,7 +9,7 @@ from ockam_ref.errors import ErrorCode, OckamError
 from ockam_ref.testing.contract.acts import check_sentence, fail, nobody_at, use_every_call
 from ockam_ref.testing.contract.leaks import Leaks
 from ockam_ref.testing.contract.rig import Rig
-from ockam_ref.testing.contract.scene import SETTLING_TURNS, Contract, Run, Scene, scenario
+from ockam_ref.testing.contract.scene import Contract, Run, Scene, scenario
 
 FAILURES: Final = 1000
 """How often opening fails before what is left is counted."""
@@ -103,7 +103,7 @@ class RefusingContract(Contract):
                 await fail(scene, target, FAILURES // 10, give_up=why == "given up")
                 leaks = Leaks()
                 await fail(scene, target, FAILURES, give_up=why == "given up")
-                for _ in range(SETTLING_TURNS):  # the other ends of the last failures are just being freed
+                for _ in range(rig.settling_turns):  # the other ends of the last failures are just being freed
                     await asyncio.sleep(0)
                 leaks.check()
 
