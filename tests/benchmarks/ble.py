@@ -22,7 +22,7 @@ from bumble.gatt import Characteristic, CharacteristicValue, Service
 from ockam_ref.asyncio import Node, Routed
 from ockam_transports.ble import PLUGIN
 from ockam_transports.ble_link import ATT_OVERHEAD, MAX_VALUE, SERVICE, TO_CENTRAL, TO_PERIPHERAL
-from tests.transports.virtual_radio import NAME, Radio, drain, silence, virtual_radio
+from ockam_transports.virtual_radio import NAME, Radio, drain, silence, virtual_radio
 
 TOTAL_BYTES: Final = 512 * 1024
 MESSAGE_BYTES: Final = 60_000
