@@ -13,10 +13,15 @@ from ockam_ref.asyncio.handles import (
     NodeConnection,
     NodeListener,
     Outlet,
+    Puncture,
+    PunctureListener,
     Relay,
+    RendezvousService,
     SecureChannel,
     SecureChannelListener,
     Service,
+    SteadyLink,
+    SteadyListener,
     UdpBind,
     UdpInlet,
     WorkerHandle,
@@ -36,7 +41,15 @@ from ockam_ref.links import connector, datagram_connector, link_listener, node_l
 from ockam_ref.links.forms import find_form
 from ockam_ref.links.udp_endpoint import UdpEndpoint
 from ockam_ref.machine import FlowControlId, Mailbox
-from ockam_ref.observations import ChannelOpened, HopReached, MessageDropped, Observation, RelayReady
+from ockam_ref.observations import (
+    ChannelOpened,
+    HopReached,
+    MessageDropped,
+    Observation,
+    PunctureNegotiated,
+    RelayReady,
+    SteadyLinkMoved,
+)
 from ockam_ref.portals import inlet as portal_inlet
 from ockam_ref.portals import outlet as portal_outlet
 from ockam_ref.portals import udp_inlet as portal_udp_inlet
@@ -44,10 +57,17 @@ from ockam_ref.portals import udp_outlet as portal_udp_outlet
 from ockam_ref.portals.connection import MAX_PAYLOAD_BYTES
 from ockam_ref.portals.inlet import PONG_TIMEOUT_S
 from ockam_ref.portals.udp_session import IDLE_S
+from ockam_ref.puncture import initiator as puncture_initiator
+from ockam_ref.puncture import listener as puncture_listener
+from ockam_ref.puncture import rendezvous_service
+from ockam_ref.puncture.ends import ANY_ADDRESS
+from ockam_ref.puncture.rendezvous_client import RENDEZVOUS_TIMEOUT_S
 from ockam_ref.relays import remote
 from ockam_ref.relays import service as relay_service
 from ockam_ref.routing.access_control import ALLOW_ALL, AccessControl, AllowOnward
-from ockam_ref.wire.address import Address, any_of_type, local
+from ockam_ref.steady import initiator as steady_initiator
+from ockam_ref.steady import listener as steady_listener
+from ockam_ref.wire.address import UDP, Address, any_of_type, local
 from ockam_ref.wire.body import Body, encode_body
 from ockam_ref.wire.local_message import LocalMessage
 from ockam_ref.wire.route import Route, format_route
@@ -58,8 +78,9 @@ from ockam_ref.workers.uppercase import Uppercase
 from ockam_transports import udp
 from ockam_transports.base import LinkKind, TransportPlugin
 from ockam_transports.connecting import CONNECT_TIMEOUT_S
+from ockam_transports.host_port import parse_host_port
 
-Begun = TypeVar("Begun", ChannelOpened, RelayReady, HopReached)
+Begun = TypeVar("Begun", ChannelOpened, HopReached, PunctureNegotiated, RelayReady, SteadyLinkMoved)
 
 REPLY_TIMEOUT_S: Final = 30.0
 """How long ``send_and_receive`` waits unless told otherwise; the peer's own default."""
@@ -281,6 +302,95 @@ class Node:
         flows = to_flow_controls(consumer_of)
         worker, endpoint = await self._driver.bind(lambda link: UdpEndpoint(link, only, flow, flows, recovery), address)
         return UdpBind(self._driver, worker, endpoint.address, flow)
+
+    # ---- punctures
+
+    async def start_rendezvous(self, listen: str, *, address: Hop = "rendezvous") -> RendezvousService:
+        """Tell nodes that ask over UDP, at ``listen`` (``host:port``), under which address their sockets are seen.
+
+        Raises:
+            OckamError: the port is taken, or not ours to take.
+        """
+        bind = await self.udp_bind(listen)
+        worker = rendezvous_service.RendezvousService(to_address(address), (bind.flow_control_id,))
+        try:
+            return RendezvousService(self._driver, self._driver.start(worker), bind)
+        except BaseException:
+            await bind.close()
+            raise
+
+    async def start_puncture_listener(
+        self,
+        *,
+        rendezvous: str,
+        address: Hop = "udp",
+        consumer_of: Iterable[Flow] = (),
+        incoming: AccessControl = ALLOW_ALL,
+        bind: str = ANY_ADDRESS,
+    ) -> PunctureListener:
+        """Let nodes that reach ``address`` already ask for a puncture; ``rendezvous`` is that service's ``host:port``.
+
+        Each puncture has a socket of its own, bound at ``bind``.
+        """
+        flow = fresh_flow_control_id()
+        config = puncture_listener.PunctureListener(
+            to_address(address), to_rendezvous(rendezvous), flow, to_flow_controls(consumer_of), incoming, bind
+        )
+        return PunctureListener(self._driver, self._driver.start(config), flow)
+
+    async def puncture(
+        self,
+        route: RouteLike,
+        *,
+        rendezvous: str,
+        bind: str = ANY_ADDRESS,
+        timeout: float = puncture_initiator.ACKNOWLEDGE_TIMEOUT_S,  # noqa: ASYNC109  # the core's own timer
+    ) -> Puncture:
+        """Negotiate a puncture with the listener at the end of the route; see its ``wait_open``.
+
+        ``timeout`` is for the answer of the other node; the rendezvous service has three seconds before that.
+
+        Raises:
+            MisuseError: the first hop does not exist.
+            OckamError: ``TIMEOUT`` or ``REFUSED``, with the reason.
+        """
+        onward = to_route(route)
+        self._check_first_hop(onward)
+        flow = fresh_flow_control_id()
+        deadline = monotonic() + min(RENDEZVOUS_TIMEOUT_S, timeout)
+        config = puncture_initiator.Puncture(onward, to_rendezvous(rendezvous), flow, bind, timeout)
+        worker, life = self._driver.start_followed(config)
+        failure = f"no puncture over {format_route(onward)}"
+        negotiated = await self._begin(worker, life, PunctureNegotiated, failure, deadline)
+        return Puncture(self._driver, life, negotiated, flow)
+
+    # ---- steady links
+
+    async def steady_listen(self, address: Hop = "steady", *, consumer_of: Iterable[Flow] = ()) -> SteadyListener:
+        """Let nodes of ours that reach ``address``, by whichever paths, open links that outlive a path."""
+        flow = fresh_flow_control_id()
+        config = steady_listener.SteadyListener(to_address(address), flow, to_flow_controls(consumer_of))
+        return SteadyListener(self._driver, self._driver.start(config), flow)
+
+    async def steady_connect(
+        self,
+        route: RouteLike,
+        *,
+        timeout: float = steady_initiator.OPEN_TIMEOUT_S,  # noqa: ASYNC109  # the core's own timer
+    ) -> SteadyLink:
+        """Open a link to the steady listener at the end of the route; its ``move`` gives it another path.
+
+        Raises:
+            MisuseError: the first hop does not exist.
+            OckamError: ``TIMEOUT``, the other node did not answer.
+        """
+        onward = to_route(route)
+        self._check_first_hop(onward)
+        flow = fresh_flow_control_id()
+        deadline = monotonic() + timeout
+        worker, life = self._driver.start_followed(steady_initiator.SteadyLink(onward, flow, timeout))
+        await self._begin(worker, life, SteadyLinkMoved, f"no steady link over {format_route(onward)}", deadline)
+        return SteadyLink(self._driver, worker, life, flow)
 
     # ---- identities and channels
 
@@ -533,6 +643,9 @@ class Node:
         if any_of_type(transport_type) in core:
             return
         if plugin.kind is LinkKind.DATAGRAM:
+            if transport_type != UDP:
+                message = f"hops over {plugin.name} cannot be resolved: of the transports of datagrams only UDP can"
+                raise OckamError(ErrorCode.MISUSE, message)
             bind = await self.udp_bind(ANY_UDP)
             if any_of_type(transport_type) in core:  # another caller was faster
                 await bind.close()
@@ -589,6 +702,12 @@ def _link_alias(plugin: TransportPlugin, target: str | None) -> Address | None:
     if plugin.link_alias is None:
         return None
     return Address(plugin.transport_type, plugin.link_alias(target).encode())
+
+
+def to_rendezvous(address: str) -> Route:
+    """Return the route from a UDP socket to the rendezvous service at ``host:port``."""
+    parse_host_port(address)
+    return (Address(UDP, address.encode()), local("rendezvous"))
 
 
 def to_trust(trust: TrustPolicy | Identifier) -> TrustPolicy:

@@ -13,6 +13,7 @@ COMMANDS: Final = {
     "inlet": "Open a local port that leads to an outlet.",
     "udp-outlet": "Make a UDP service reachable through a hub or a listener.",
     "udp-inlet": "Open a local UDP port that leads to a UDP outlet.",
+    "rendezvous": "Tell nodes behind NATs their public addresses.",
     "send": "Send a text along a route and print the reply.",
     "route": "Build a route of many hops, use it and measure each of them.",
     "transports": "List the transports that are installed, and from where.",

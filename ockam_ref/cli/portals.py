@@ -34,6 +34,13 @@ idle_timeout: Final = click.option(
 )
 
 
+rendezvous: Final = click.option(
+    "--rendezvous",
+    type=HOST_PORT,
+    help="Go directly over UDP, past the hub, while that is possible; this service tells us our public address.",
+)
+
+
 class PortalKind(NamedTuple):
     """What the commands call this end, and what its portal carries."""
 
@@ -52,6 +59,7 @@ class OutletOptions:
     hub: str | None
     relay: str | None
     listen: str | None
+    rendezvous: str | None
     no_channel: bool
     outlet_address: Address
     channel_listener: Address
@@ -70,6 +78,7 @@ def outlet_options(command: Command) -> Command:
                 help="The name on the hub; without it a random one, kept over reconnects.",
             ),
             click.option("--listen", type=HOST_PORT, help="Be reachable directly, without a hub (port 0: any)."),
+            rendezvous,
             parameters.no_channel,
             parameters.outlet_address,
             parameters.channel_listener,
@@ -87,6 +96,9 @@ def run_outlet(output: Output, kind: PortalKind, options: OutletOptions) -> None
         raise click.UsageError(message)
     if options.relay is not None and options.hub is None:
         message = "--relay names the place on a hub: it needs --hub"
+        raise click.UsageError(message)
+    if options.rendezvous is not None and (options.no_channel or options.hub is None):
+        message = "--rendezvous lets inlets past the hub, under a secure channel: it needs --hub, without --no-channel"
         raise click.UsageError(message)
     if options.no_channel:
         warn(NO_CHANNEL_WARNING)
@@ -115,6 +127,7 @@ async def _through_hub(output: Output, kind: PortalKind, options: OutletOptions,
             relay_service=options.static_forwarding_service,
             outlet=options.outlet_address,
             channel_listener=options.channel_listener,
+            rendezvous=options.rendezvous,
             carries=kind.carries,
         )
         with advising(advice):
@@ -183,6 +196,7 @@ class InletOptions:
     hub: str | None
     node: str | None
     expect: Identifier | None
+    rendezvous: str | None
     no_channel: bool
     outlet_address: Address
     channel_listener: Address
@@ -197,6 +211,7 @@ def inlet_options(command: Command) -> Command:
             click.option("--hub", type=HOST_PORT, help="The hub at which the outlet has its forwarding address."),
             click.option("--node", type=HOST_PORT, help="The outlet's own listener, without a hub."),
             click.option("--expect", type=IDENTIFIER, help="Refuse every outlet but the one with this identifier."),
+            rendezvous,
             parameters.no_channel,
             parameters.outlet_address,
             parameters.channel_listener,
@@ -218,6 +233,9 @@ def run_inlet(output: Output, kind: PortalKind, options: InletOptions) -> None:
         raise click.UsageError(message)
     if options.no_channel and options.expect is not None:
         message = "without a channel nobody proves who they are: --expect cannot be had with --no-channel"
+        raise click.UsageError(message)
+    if options.rendezvous is not None and (options.no_channel or hub is None):
+        message = "--rendezvous finds a way past a hub, under a secure channel: it needs --hub, without --no-channel"
         raise click.UsageError(message)
     if options.no_channel:
         warn(NO_CHANNEL_WARNING)
@@ -244,6 +262,7 @@ async def _inlet(output: Output, kind: PortalKind, options: InletOptions, via: s
             trust=TRUST_EVERYONE if expect is None else expect,
             outlet=options.outlet_address,
             channel_listener=options.channel_listener,
+            rendezvous=options.rendezvous,
             carries=kind.carries,
         )
         with advising(advice):

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from ockam_ref.events import LinkAccepted, LinkEvent
+from ockam_ref.events import LinkAccepted, LinkEvent, LinkFailed, LinkOpened
 from ockam_ref.links.form import Form
 from ockam_ref.links.impairment import Impairment
 from ockam_ref.links.node_link import NodeLink
@@ -100,6 +100,21 @@ class MemoryNetwork:
         link = host.node.new_link()
         self.endpoints[address] = (host, link)
         return link
+
+    def unbind(self, host: MemoryHost, link: LinkId) -> None:
+        """Nothing reaches that endpoint any more."""
+        for address in [address for address, bound in self.endpoints.items() if bound == (host, link)]:
+            del self.endpoints[address]
+
+    def bind_anywhere(self, host: MemoryHost, link: LinkId, address: str) -> LinkOpened | LinkFailed:
+        """Bind an endpoint for ``BindEndpoint``; port 0 takes the next one that is free on the host."""
+        name, _, port = address.rpartition(":")
+        if port == "0":
+            address = next(free for n in range(40_000, 65_536) if (free := f"{name}:{n}") not in self.endpoints)
+        if address in self.endpoints:
+            return LinkFailed(link, f"{address} is taken", self.now)
+        self.endpoints[address] = (host, link)
+        return LinkOpened(link, self.now)
 
     # ---- what may happen to packets and datagrams on their way; streams are not touched
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, assert_never
 from ockam_ref.effects import (
     ArmTimer,
     Backlog,
+    BindEndpoint,
     CloseLink,
     Deliver,
     DisarmTimer,
@@ -179,6 +180,8 @@ class MemoryHost:
                         self.sockets[link] = socket
                         self.target_sockets.append(socket)
                         self.queue.append(LinkOpened(link, now))
+                case BindEndpoint(link, address):
+                    self.queue.append(self.network.bind_anywhere(self, link, address))
                 case StartReading(link) | StopReading(link):
                     if link in self.sockets:
                         self.sockets[link].reading = isinstance(effect, StartReading)
@@ -243,3 +246,5 @@ class MemoryHost:
             self.packet_links.discard(link)
             if host.peers.pop(other, None) is not None:
                 host.queue.append(LinkFinished(other, self.network.now))
+        else:
+            self.network.unbind(self, link)

@@ -1,6 +1,5 @@
 """Refusals, listeners and leaks: what every adapter owes, whatever its links carry."""
 
-import asyncio
 from typing import Final
 
 import pytest
@@ -103,8 +102,7 @@ class RefusingContract(Contract):
                 await fail(scene, target, FAILURES // 10, give_up=why == "given up")
                 leaks = Leaks()
                 await fail(scene, target, FAILURES, give_up=why == "given up")
-                for _ in range(rig.settling_turns):  # the other ends of the last failures are just being freed
-                    await asyncio.sleep(0)
+                await scene.settle()  # the other ends of the last failures are just being freed
                 leaks.check()
 
         run(main(), 6 * rig.deadline_s)

@@ -1,7 +1,8 @@
 """What the command line of ``ockam_ref`` has no command for, with the options and reports of the Rust ``ockam-peer``.
 
-``python -m tests.interop.python_peers.peer COMMAND``: ``node``, ``outlet``, ``inlet``, ``middle``, ``udp-node`` and
-``udp-middle`` print a ``ready`` event and serve until SIGTERM or until standard input ends; ``echo`` prints ``done`` and ends.
+``python -m tests.interop.python_peers.peer COMMAND``: ``node``, ``outlet``, ``inlet``, ``middle``, ``udp-node``,
+``udp-middle``, ``rendezvous`` and ``puncture-node`` print a ``ready`` event and serve until SIGTERM or until standard
+input ends; ``echo`` and ``udp-echo`` print ``done`` and end.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from ockam_ref.asyncio.hops import Flow, Hop
 from ockam_ref.channels.trust import TRUST_EVERYONE, TrustPolicy
 from ockam_ref.errors import OckamError
 from ockam_ref.identities.identifier import Identifier, parse_identifier
+from ockam_ref.wire.address import UDP
 
 _STDIN: Final = 0
 API: Final = "api"
@@ -48,7 +50,7 @@ async def run(command: Callable[[Node, Options], Awaitable[None]], options: Opti
     loop.add_signal_handler(signal.SIGTERM, ended.set)
     async with Node.create() as node:
         await command(node, options)
-        if options.command != "echo":
+        if not options.command.endswith("echo"):
             loop.add_reader(_STDIN, end_with_input, ended)
             await ended.wait()
             loop.remove_reader(_STDIN)
@@ -128,9 +130,47 @@ async def serve_udp_middle(node: Node, options: Options) -> None:
     report("ready", listen=source.address)
 
 
+async def serve_rendezvous(node: Node, options: Options) -> None:
+    """Tell nodes their public addresses."""
+    service = await node.start_rendezvous(options.bind)
+    report("ready", listen=service.address)
+
+
+async def serve_puncture_node(node: Node, options: Options) -> None:
+    """Let others who connect over TCP or come through a hub puncture, and serve them over that."""
+    way: Flow
+    if options.hub:
+        way = hub = await node.tcp_connect(options.hub)
+        relay = await node.create_relay(hub)
+        found = {"forwarding_address": str(relay.remote_address)}
+    else:
+        way = listener = await node.tcp_listen(options.listen)
+        found = {"listen": listener.address}
+    punctures = await node.start_puncture_listener(rendezvous=options.rendezvous, consumer_of=(way,))
+    identifier, channels = await accept_channels(node, punctures)
+    await start_workers(node, punctures, channels)
+    report("ready", identifier=str(identifier), **found)
+
+
+async def udp_echo(node: Node, options: Options) -> None:
+    """Send one message over UDP; report how many replies came."""
+    bind = await node.udp_bind("0.0.0.0:0")
+    replies = 0
+    with suppress(OckamError):
+        await node.send_and_receive((bind, (UDP, options.to), "echo"), b"hello", timeout=options.timeout)
+        replies = 1
+    report("done", replies=replies)
+
+
 async def echo(node: Node, options: Options) -> None:
     """Send messages one after the other and compare every reply."""
     way = await connect(node, options)
+    peer = None
+    if options.rendezvous:
+        puncture = await node.puncture((*way, "udp"), rendezvous=options.rendezvous)
+        await puncture.wait_open()
+        await asyncio.sleep(options.idle)
+        way, peer = (puncture,), puncture.peer
     if options.channel:
         way = (await secure(node, way, options),)
     generator = random.Random(options.bytes)
@@ -146,7 +186,7 @@ async def echo(node: Node, options: Options) -> None:
             report("error", message=f"the reply to bytes {sent} to {sent + len(data)} of the transfer is wrong")
             sys.exit(1)
         sent += len(data)
-    report("done", bytes=sent)
+    report("done", bytes=sent, peer=peer)
 
 
 async def accept_channels(node: Node, source: Flow) -> tuple[Identifier, Flow]:
@@ -186,6 +226,9 @@ COMMANDS: Final[Mapping[str, Callable[[Node, Options], Awaitable[None]]]] = {
     "middle": serve_middle,
     "udp-node": serve_udp_node,
     "udp-middle": serve_udp_middle,
+    "rendezvous": serve_rendezvous,
+    "puncture-node": serve_puncture_node,
+    "udp-echo": udp_echo,
     "echo": echo,
 }
 
@@ -212,6 +255,14 @@ def parser() -> argparse.ArgumentParser:
     found["outlet"].add_argument("--target", required=True)
     found["outlet"].add_argument("--hub", required=True)
     found["outlet"].add_argument("--relay")
+    found["rendezvous"].add_argument("--bind", required=True)
+    found["udp-echo"].add_argument("--to", required=True)
+    found["udp-echo"].add_argument("--timeout", type=float, required=True)
+    found["puncture-node"].add_argument("--rendezvous", required=True)
+    found["puncture-node"].add_argument("--listen")
+    found["puncture-node"].add_argument("--hub")
+    found["echo"].add_argument("--rendezvous")
+    found["echo"].add_argument("--idle", type=float, default=0.0)
     found["echo"].add_argument("--channel", action="store_true")
     found["echo"].add_argument("--worker", choices=["echo", "echo_bytes"], default="echo")
     found["echo"].add_argument("--bytes", type=int, required=True)
