@@ -1,12 +1,19 @@
 """``ockam-ref route`` on the command line."""
 
 import json
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.commands import run
+from tests.commands import environment, run, start
+from tests.interop.harness import Peers
 
 QUICK = ("--repeat", "2")
 
@@ -55,3 +62,35 @@ def test_what_cannot_be_done(words: list[str], code: int, says: str) -> None:
     done = run("route", *words)
     assert done.code == code
     assert says in " ".join(done.errors.split())
+
+
+@pytest.mark.spec("RX-6", "RX-8", "CLI-10")
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nodes_end_with_the_command_however_that_ends(peers: Peers, number: int) -> None:
+    mark = f"OCKAM_ROUTE_TEST={uuid4().hex}"
+    variables = environment() | dict((mark.split("="),))
+    words = ("route", "--processes", "tcp > udp > tcp", "--bulk", "1024", "--repeat", "10000")
+    command = start(peers, *words, variables=variables)
+    until(lambda: len(processes_with(mark)) == 5)
+    command.signal(number)
+    assert command.ended() == (-number if number == signal.SIGKILL else 0)
+    until(lambda: not processes_with(mark))
+    assert command.errors() == ""
+
+
+def processes_with(mark: str) -> list[str]:
+    """The processes whose environment has it."""
+    found = []
+    for variables in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if mark in variables.read_text(errors="replace"):
+                found.append(variables.parent.name)
+    return found
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -1,10 +1,12 @@
 """Portals for datagrams on the command line: a DNS server behind a hub, each part in a process of its own."""
 
+import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
-from tests.dns import DnsServer, address_of, ask
+from tests.dns import DnsServer, address_of, answers, ask, question
 from tests.interop.harness import ANY_PORT, CommandLine
 
 
@@ -54,3 +56,31 @@ def test_an_outlet_that_is_started_anew_is_reached_again(command_line: CommandLi
         command_line.start(*again).ready()
         inlet.event("link-restored")
         assert ask(address, "host-2.example") == [address_of(2)]
+
+
+@pytest.mark.spec("CLI-80", "CLI-81")
+def test_a_session_goes_on_when_the_way_becomes_direct_and_the_hub_dies(command_line: CommandLine) -> None:
+    with DnsServer() as server, ExitStack() as stack:
+        rendezvous = command_line.start("rendezvous", "--listen", ANY_PORT).ready()["listen"]
+        hub = command_line.start("hub", "--listen", ANY_PORT)
+        both = ["--hub", hub.ready()["listen"], "--rendezvous", rendezvous]
+        outlet = command_line.start("udp-outlet", server.address, *both, "--relay", "dns")
+        inlet = command_line.start("udp-inlet", ANY_PORT, *both, outlet.ready()["forwarding_address"])
+        host, _, port = inlet.ready()["listen"].rpartition(":")
+        client = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        client.connect((host, int(port)))
+        client.settimeout(10)
+
+        def ask_again(number: int) -> None:
+            asked, expected = question(f"host-{number}.example")
+            client.send(asked)
+            assert answers(client.recv(4096)) == (expected, [address_of(number)])
+
+        ask_again(1)
+        assert inlet.event("way-moved")["direct"] is True
+        ask_again(2)
+        hub.kill()
+        inlet.event("link-lost")
+        ask_again(3)
+        events = [event for event in inlet.seen if event["event"].startswith("connection-")]
+        assert [event["event"] for event in events] == ["connection-opened"]
