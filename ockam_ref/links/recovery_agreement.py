@@ -216,7 +216,7 @@ def receive(state: AgreementState, event: AgreementEvent) -> tuple[AgreementStat
             return _hear(state, return_route, now)
         case Due(now):
             return _be_due(state, now)
-        case Left():
+        case _:
             if not isinstance(state, Recovering):
                 return Ended(), (Waiting(0),) if isinstance(state, Offering) else ()
             said = recovery.receive(state.connection, event)[1]
