@@ -8,7 +8,7 @@ SPHINX := $(BIN)/sphinx-build -n -W --keep-going -q -d build/doctrees -c docs .
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix cov docs bench interop-table dist clean
+.PHONY: help demo test check fix cov docs bench bench-recovery interop-table dist clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ docs: $(VENV)/ready-dev ## the documentation, into build/docs, and its examples 
 
 bench: $(VENV)/ready-test ## throughput and latency, beside ssh and the Rust peer
 	$(BIN)/python -m tests.benchmarks.run $(ARGS)
+
+bench-recovery: $(VENV)/ready-test ## throughput and delay of recovered UDP on a simulated path
+	$(BIN)/python -m tests.benchmarks.recovery $(ARGS)
 
 interop-table: $(VENV)/ready-test ## run the table of interoperability and write it into docs/
 	OCKAM_REF_WRITE_INTEROP=1 $(BIN)/pytest tests/interop $(ARGS)

@@ -118,6 +118,15 @@ def test_both_may_offer_and_both_directions_are_carried() -> None:
     assert one.connection.sender.connection == two.connection.sender.connection
 
 
+@pytest.mark.spec("RCV-24")
+def test_among_several_offers_the_right_one_is_found() -> None:
+    pair = Pair()
+    for number in (1, 2):
+        pair.tell(1, HeartbeatReceived((MARKER, Address(0, number.to_bytes(8, "big"))), NOW))
+    pair.give(0, b"hello")
+    assert pair.delivered(1) == [b"hello"]
+
+
 @pytest.mark.spec("RCV-23")
 def test_without_an_answer_what_waits_leaves_as_it_always_did() -> None:
     state: AgreementState = start(ASKS)
