@@ -8,10 +8,10 @@ SPHINX := $(BIN)/sphinx-build -n -W --keep-going -q -d build/doctrees -c docs .
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix cov docs bench bench-recovery interop-table dist clean
+.PHONY: help demo test check fix cov docs bench bench-recovery bench-transports interop-table dist clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/ready-run ## a request crosses an encrypted portal, in ten seconds
 	@$(BIN)/ockam-ref demo $(ARGS)
@@ -42,6 +42,9 @@ bench: $(VENV)/ready-test ## throughput and latency, beside ssh and the Rust pee
 
 bench-recovery: $(VENV)/ready-test ## throughput and delay of recovered UDP on a simulated path
 	$(BIN)/python -m tests.benchmarks.recovery $(ARGS)
+
+bench-transports: $(VENV)/ready-test ## each transport beside the plain socket of its kind
+	$(BIN)/python -m tests.benchmarks.transports $(ARGS)
 
 interop-table: $(VENV)/ready-test ## run the table of interoperability and write it into docs/
 	OCKAM_REF_WRITE_INTEROP=1 $(BIN)/pytest tests/interop $(ARGS)

@@ -33,7 +33,10 @@ autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_class_signature = "mixed"
 # Classes of others that signatures name; their documentation is not ours to link.
-nitpick_ignore_regex = [("py:class", r"(_pytest|bleak|bumble|websockets)\..*")]
+nitpick_ignore_regex = [
+    ("py:class", r"(_pytest|bleak|bumble|websockets)\..*"),
+    ("py:class", r"TransportSink|hci\.Address|link\.LocalLink"),  # bumble's, in signatures that we inherit
+]
 napoleon_numpy_docstring = False
 
 html_theme = "furo"

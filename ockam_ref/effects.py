@@ -217,6 +217,15 @@ class OpenLink:
 
 
 @dataclass(frozen=True, slots=True)
+class BindEndpoint:
+    """Bind a datagram endpoint to ``address``; answered by ``LinkOpened`` or ``LinkFailed``."""
+
+    link: LinkId
+    address: str
+    transport: str = "udp"
+
+
+@dataclass(frozen=True, slots=True)
 class StartReading:
     """Begin (or go on) to read from the link; a link is never read before this."""
 
@@ -326,6 +335,7 @@ HostEffect: TypeAlias = (
     SendBytes
     | SendDatagrams
     | OpenLink
+    | BindEndpoint
     | StartReading
     | StopReading
     | FinishSending

@@ -219,6 +219,15 @@ class RouteChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class PathOffered:
+    """The host gives a steady link another path to the other node, without its end, and the longest packet there."""
+
+    route: Route
+    packet: int
+    now: Now
+
+
+@dataclass(frozen=True, slots=True)
 class PauseChanged:
     """The host pauses or resumes an inlet: while paused, new clients are closed at once."""
 
@@ -249,6 +258,7 @@ WorkerEvent: TypeAlias = (
     | RecoveryAgreed
     | StopRequested
     | RouteChanged
+    | PathOffered
     | PauseChanged
 )
 

@@ -14,6 +14,7 @@ from ockam_ref.effects import (
     AddProducer,
     AddSpawner,
     ArmTimer,
+    BindEndpoint,
     CancelTimer,
     CloseLink,
     ComparePeer,
@@ -128,6 +129,7 @@ class Node:
             AddConsumerOfProducer: self._add_consumer_of_producer,
             AddProducer: self._add_producer,
             AddSpawner: self._add_spawner,
+            BindEndpoint: self._open_link,
             CancelTimer: self._cancel_timer,
             CloseLink: self._close_link,
             ComparePeer: self._compare_peer,
@@ -425,7 +427,7 @@ class Node:
     def _own(self, record: _Record, effect: Own, _: int) -> None:
         self._give(record, effect.link if effect.source is None else (effect.link, effect.source))
 
-    def _open_link(self, record: _Record, effect: OpenLink, _: int) -> None:
+    def _open_link(self, record: _Record, effect: OpenLink | BindEndpoint, _: int) -> None:
         self._give(record, effect.link)
         self._out.append(effect)
 

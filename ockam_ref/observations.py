@@ -162,6 +162,55 @@ class RelayFailed:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class PunctureNegotiated:
+    """Both ends of a puncture know each other's socket; ``worker`` is the hop, ``peer`` the other's public address."""
+
+    worker: Address
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class PunctureOpened:
+    """The other end of a puncture has answered: messages go through."""
+
+    worker: Address
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class PunctureSilent:
+    """The other end of an open puncture has not answered for a while; ``PunctureOpened`` comes when it does again."""
+
+    worker: Address
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class PunctureClosed:
+    """A puncture has ended, or did not come to be."""
+
+    worker: Address
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SteadyLinkMoved:
+    """A steady link goes along ``path`` from now on; epoch 0 is its first, with which it is open."""
+
+    worker: Address
+    epoch: int
+    path: Route
+
+
+@dataclass(frozen=True, slots=True)
+class SteadyLinkClosed:
+    """A steady link has ended, or did not come to be."""
+
+    worker: Address
+    reason: str
+
+
 Observation: TypeAlias = (
     MessageDropped
     | LinkLost
@@ -176,4 +225,10 @@ Observation: TypeAlias = (
     | RelayRemoved
     | RelayReady
     | RelayFailed
+    | PunctureNegotiated
+    | PunctureOpened
+    | PunctureSilent
+    | PunctureClosed
+    | SteadyLinkMoved
+    | SteadyLinkClosed
 )

@@ -16,6 +16,7 @@ from ockam_ref.asyncio.watching import Life, Watching
 from ockam_ref.effects import (
     ArmTimer,
     Backlog,
+    BindEndpoint,
     CloseLink,
     Deliver,
     DisarmTimer,
@@ -57,6 +58,7 @@ from ockam_transports.base import (
     Endpoint,
     Link,
     Listener,
+    SlowListener,
     Transport,
     TransportPlugin,
 )
@@ -97,10 +99,13 @@ class Driver:
         self.receivers: dict[Address, Receiver] = {}
         self._transports: dict[str, Transport | DatagramTransport] = {}
         self._listeners: set[Listener] = set()
+        self._giving_back: set[asyncio.Task[None]] = set()
         self._links: dict[LinkId, Link | Endpoint] = {}
         self._closing: dict[LinkId, Link | Endpoint] = {}
         self._all_closed: _Waiting | None = None
         self._opening: dict[LinkId, asyncio.Future[None]] = {}
+        self._binding: set[LinkId] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._wanted: set[LinkId] = set()
         self._timers: dict[tuple[Address, str], asyncio.TimerHandle] = {}
         self._pressure: BackPressure[LinkId | _Waiting, LinkId | Address] = BackPressure()
@@ -111,6 +116,7 @@ class Driver:
         self._handlers: Final[dict[type[Any], Callable[[Any], Link | Endpoint | None]]] = {
             ArmTimer: self._arm_timer,
             Backlog: self._note_backlog,
+            BindEndpoint: self._bind_endpoint,
             CloseLink: self._close_link,
             Deliver: self._deliver,
             DisarmTimer: self._disarm_timer,
@@ -262,9 +268,7 @@ class Driver:
             OckamError: it cannot be bound there.
         """
         self._check_running()
-        using = self.transport(transport)
-        if not hasattr(using, "bind"):
-            raise OckamError(ErrorCode.MISUSE, f"{transport} has no datagrams: listen or connect instead")
+        using = self._datagrams(transport)
         link = self.core.new_link()
         endpoint = await using.bind(link, address)
         if self._closed:
@@ -277,10 +281,24 @@ class Driver:
             self._close(link)
             raise
 
+    def close_link(self, link: LinkId) -> None:
+        """End a link that no worker owns."""
+        self._close(link)
+
+    def _datagrams(self, transport: str) -> DatagramTransport:
+        using: Any = self.transport(transport)
+        if not hasattr(using, "bind"):
+            raise OckamError(ErrorCode.MISUSE, f"{transport} has no datagrams: listen or connect instead")
+        return using  # type: ignore[no-any-return]  # what binds is one
+
     def close_listener(self, listener: Listener) -> None:
         """Accept no more; links that are open live on."""
         listener.close()
         self._listeners.discard(listener)
+        if isinstance(listener, SlowListener):
+            task = self.loop.create_task(listener.wait_closed())
+            self._giving_back.add(task)
+            task.add_done_callback(self._giving_back.discard)
 
     def close_listeners(self) -> None:
         """Accept no more anywhere."""
@@ -303,11 +321,17 @@ class Driver:
             timer.cancel()
         self._timers.clear()
         self.watching.end_all("the node stopped")
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=SHUTDOWN_S)
         if self._closing:
             self._all_closed = self.loop.create_future()
             await asyncio.wait((self._all_closed,), timeout=SHUTDOWN_S)
             for left in list(self._closing.values()):
                 left.abort()
+        if self._giving_back:
+            _, late = await asyncio.wait(self._giving_back, timeout=SHUTDOWN_S)
+            for task in late:
+                task.cancel()
 
     # ---- what links tell (``ockam_transports.base.LinkHost``)
 
@@ -429,6 +453,7 @@ class Driver:
             self._links[source].start_reading()
 
     def _close(self, link: LinkId, *, broken: bool = False) -> None:
+        self._binding.discard(link)
         closing = self._forget(link)
         if closing is not None:
             self._closing[link] = closing
@@ -456,6 +481,28 @@ class Driver:
             self._links[effect.link] = self.transport(effect.transport).open(effect.link, effect.target)
         except OckamError as error:  # no such transport
             self.loop.call_soon(self.link_failed, effect.link, str(error))
+
+    def _bind_endpoint(self, effect: BindEndpoint) -> None:
+        self._binding.add(effect.link)
+        task = asyncio.ensure_future(self._bind(effect))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _bind(self, effect: BindEndpoint) -> None:
+        link = effect.link
+        try:
+            endpoint = await self._datagrams(effect.transport).bind(link, effect.address)
+        except OckamError as error:
+            if link in self._binding:
+                self._binding.discard(link)
+                self._receive(LinkFailed(link, str(error), now()))
+            return
+        if link not in self._binding:  # whoever asked for it has ended
+            endpoint.abort()
+            return
+        self._binding.discard(link)
+        self._links[link] = endpoint
+        self._receive(LinkOpened(link, now(), endpoint.mtu))
 
     def _send_datagrams(self, effect: SendDatagrams) -> Endpoint | None:
         endpoint: Any = self._links.get(effect.link)

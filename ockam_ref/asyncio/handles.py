@@ -9,12 +9,15 @@ from ockam_ref.asyncio.driver import Driver, now
 from ockam_ref.asyncio.hops import HasHop, RouteLike, to_route
 from ockam_ref.asyncio.watching import Life
 from ockam_ref.asyncio.workers import WorkerTask
-from ockam_ref.events import PauseChanged, RouteChanged
+from ockam_ref.errors import ErrorCode, OckamError
+from ockam_ref.events import PathOffered, PauseChanged, RouteChanged
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.machine import FlowControlId
-from ockam_ref.observations import ChannelOpened, RelayReady
+from ockam_ref.observations import ChannelOpened, PunctureNegotiated, RelayReady
+from ockam_ref.puncture.puncture import OPEN_TIMEOUT_S
+from ockam_ref.steady.link import RELAYED_PACKET_BYTES
 from ockam_ref.wire.address import Address
-from ockam_transports.base import Listener
+from ockam_transports.base import Endpoint, Listener
 
 _CLOSED: Final = "closed by this node"
 
@@ -117,12 +120,94 @@ class SecureChannel(LivingHandle, HasHop):
         self.flow_control_id: Final = flow_control_id
 
 
+class PunctureListener(Handle, HasHop):
+    """Answers requests for punctures; what comes through them may reach consumers of ``flow_control_id``."""
+
+    def __init__(self, driver: Driver, worker: Address, flow_control_id: FlowControlId) -> None:
+        super().__init__(driver, worker)
+        self.hop = worker
+        self.flow_control_id: Final = flow_control_id
+
+
+class Puncture(LivingHandle, HasHop):
+    """A way over UDP to a node behind a NAT, a hop of routes; ``peer`` is that node's public address.
+
+    What is sent before it is open waits, a little.
+    """
+
+    def __init__(
+        self, driver: Driver, life: Life, negotiated: PunctureNegotiated, flow_control_id: FlowControlId
+    ) -> None:
+        super().__init__(driver, negotiated.worker, life)
+        self.hop = negotiated.worker
+        self.peer: Final = negotiated.peer
+        self.flow_control_id: Final = flow_control_id
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the other end has answered, and the puncture has not ended since."""
+        return self._life.opened.done() and not self.closed
+
+    async def wait_open(self, *, timeout: float = OPEN_TIMEOUT_S) -> None:  # noqa: ASYNC109  # the error says more
+        """Return when the other end has answered; at once if it already has.
+
+        Raises:
+            OckamError: ``TIMEOUT``, not within that many seconds; ``CLOSED``, the puncture has ended, with the reason.
+        """
+        life = self._life
+        await asyncio.wait((life.opened, life.ended), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        if self.closed:
+            raise OckamError(ErrorCode.CLOSED, f"the puncture to {self.peer} is closed: {life.ended.result()}")
+        if not self.is_open:
+            detail = f"the puncture to {self.peer} is not open after {timeout:g} s: a NAT on the way lets nothing in"
+            raise OckamError(ErrorCode.TIMEOUT, detail)
+
+
+class SteadyListener(Handle, HasHop):
+    """Where others open steady links; what comes through those may reach consumers of ``flow_control_id``."""
+
+    def __init__(self, driver: Driver, worker: Address, flow_control_id: FlowControlId) -> None:
+        super().__init__(driver, worker)
+        self.hop = worker
+        self.flow_control_id: Final = flow_control_id
+
+
+class SteadyLink(LivingHandle, HasHop):
+    """A link to another of our nodes that outlives the paths under it, a hop of routes."""
+
+    def __init__(self, driver: Driver, worker: Address, life: Life, flow_control_id: FlowControlId) -> None:
+        super().__init__(driver, worker, life)
+        self.hop = worker
+        self.flow_control_id: Final = flow_control_id
+
+    def move(self, path: RouteLike, *, packet: int = RELAYED_PACKET_BYTES) -> None:
+        """Go along another path to the same node as soon as that has answered, with packets of up to that length.
+
+        ``SteadyLinkMoved`` is observed then.  Until then the old path is used; a path offered later replaces this one.
+        """
+        self._driver.tell(self._worker, PathOffered(to_route(path), packet, now()))
+
+
 class Service(Handle, HasHop):
     """A worker that the core itself runs: an outlet, a relay service, echo, uppercase, hop."""
 
     def __init__(self, driver: Driver, worker: Address) -> None:
         super().__init__(driver, worker)
         self.hop = worker
+
+
+class RendezvousService(Service):
+    """Tells nodes under which address the world sees their sockets.  ``address`` is ``host:port``, the port is real."""
+
+    def __init__(self, driver: Driver, worker: Address, bind: UdpBind) -> None:
+        super().__init__(driver, worker)
+        self._bind = bind
+        self.address: Final = bind.address
+
+    async def close(self) -> None:
+        """Answer no more."""
+        await super().close()
+        await self._bind.close()
 
 
 class Outlet(Service):
@@ -146,22 +231,20 @@ class WorkerHandle(Service):
         await self._task.stop()
 
 
-class Inlet(Handle):
-    """A local port that leads to an outlet.  ``address`` is ``host:port`` with the real port."""
+class PortalEntrance(Handle):
+    """What leads to an outlet; ``worker`` is its name in observations."""
 
-    def __init__(self, driver: Driver, worker: Address, listener: Listener) -> None:
+    def __init__(self, driver: Driver, worker: Address) -> None:
         super().__init__(driver, worker)
-        self._listener = listener
-        self.address: Final = listener.address
         self.worker: Final = worker
 
     def change_route(self, route: RouteLike) -> None:
-        """Lead clients that connect from now on along another route; it ends in the outlet."""
+        """Lead clients that come from now on along another route; it ends in the outlet."""
         onward = to_route(route)
         self._driver.tell(self._worker, RouteChanged(onward, self._driver.core.peer_of(onward), now()))
 
     def pause(self) -> None:
-        """Close new clients at once; open connections go on."""
+        """Refuse new clients at once; what is open goes on."""
         self._driver.tell(self._worker, PauseChanged(True, now()))
 
     def resume(self) -> None:
@@ -169,13 +252,33 @@ class Inlet(Handle):
         self._driver.tell(self._worker, PauseChanged(False, now()))
 
     def end_connections(self) -> None:
-        """Cut the connections that are open: clients and targets see a reset."""
+        """End what is open: clients and targets of streams see a reset."""
         self._driver.stop_connections(self._worker, _CLOSED)
+
+
+class Inlet(PortalEntrance):
+    """A local port that leads to an outlet.  ``address`` is ``host:port`` with the real port."""
+
+    def __init__(self, driver: Driver, worker: Address, listener: Listener) -> None:
+        super().__init__(driver, worker)
+        self._listener = listener
+        self.address: Final = listener.address
 
     async def close(self) -> None:
         """Accept no more clients; connections that are open live on."""
         self._driver.close_listener(self._listener)
         await super().close()
+
+
+class UdpInlet(PortalEntrance):
+    """A local UDP port that leads to an outlet for datagrams.  ``address`` is ``host:port`` with the real port.
+
+    Its sessions end when it is closed: they have no socket of their own.
+    """
+
+    def __init__(self, driver: Driver, worker: Address, endpoint: Endpoint) -> None:
+        super().__init__(driver, worker)
+        self.address: Final = endpoint.address
 
 
 class Relay(LivingHandle):

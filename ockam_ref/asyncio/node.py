@@ -13,11 +13,17 @@ from ockam_ref.asyncio.handles import (
     NodeConnection,
     NodeListener,
     Outlet,
+    Puncture,
+    PunctureListener,
     Relay,
+    RendezvousService,
     SecureChannel,
     SecureChannelListener,
     Service,
+    SteadyLink,
+    SteadyListener,
     UdpBind,
+    UdpInlet,
     WorkerHandle,
 )
 from ockam_ref.asyncio.hops import Flow, Hop, RouteLike, to_address, to_flow_controls, to_route
@@ -27,7 +33,7 @@ from ockam_ref.channels import initiator
 from ockam_ref.channels import listener as channel_listener
 from ockam_ref.channels.trust import TRUST_EVERYONE, TrustIdentifier, TrustPolicy
 from ockam_ref.effects import Deliver
-from ockam_ref.errors import ErrorCode, OckamError
+from ockam_ref.errors import ErrorCode, MisuseError, OckamError
 from ockam_ref.events import HopWanted
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.local import LocalIdentity, create_local_identity
@@ -35,15 +41,33 @@ from ockam_ref.links import connector, datagram_connector, link_listener, node_l
 from ockam_ref.links.forms import find_form
 from ockam_ref.links.udp_endpoint import UdpEndpoint
 from ockam_ref.machine import FlowControlId, Mailbox
-from ockam_ref.observations import ChannelOpened, HopReached, MessageDropped, Observation, RelayReady
+from ockam_ref.observations import (
+    ChannelOpened,
+    HopReached,
+    MessageDropped,
+    Observation,
+    PunctureNegotiated,
+    RelayReady,
+    SteadyLinkMoved,
+)
 from ockam_ref.portals import inlet as portal_inlet
 from ockam_ref.portals import outlet as portal_outlet
+from ockam_ref.portals import udp_inlet as portal_udp_inlet
+from ockam_ref.portals import udp_outlet as portal_udp_outlet
 from ockam_ref.portals.connection import MAX_PAYLOAD_BYTES
 from ockam_ref.portals.inlet import PONG_TIMEOUT_S
+from ockam_ref.portals.udp_session import IDLE_S
+from ockam_ref.puncture import initiator as puncture_initiator
+from ockam_ref.puncture import listener as puncture_listener
+from ockam_ref.puncture import rendezvous_service
+from ockam_ref.puncture.ends import ANY_ADDRESS
+from ockam_ref.puncture.rendezvous_client import RENDEZVOUS_TIMEOUT_S
 from ockam_ref.relays import remote
 from ockam_ref.relays import service as relay_service
 from ockam_ref.routing.access_control import ALLOW_ALL, AccessControl, AllowOnward
-from ockam_ref.wire.address import Address, any_of_type, local
+from ockam_ref.steady import initiator as steady_initiator
+from ockam_ref.steady import listener as steady_listener
+from ockam_ref.wire.address import UDP, Address, any_of_type, local
 from ockam_ref.wire.body import Body, encode_body
 from ockam_ref.wire.local_message import LocalMessage
 from ockam_ref.wire.route import Route, format_route
@@ -54,8 +78,9 @@ from ockam_ref.workers.uppercase import Uppercase
 from ockam_transports import udp
 from ockam_transports.base import LinkKind, TransportPlugin
 from ockam_transports.connecting import CONNECT_TIMEOUT_S
+from ockam_transports.host_port import parse_host_port
 
-Begun = TypeVar("Begun", ChannelOpened, RelayReady, HopReached)
+Begun = TypeVar("Begun", ChannelOpened, HopReached, PunctureNegotiated, RelayReady, SteadyLinkMoved)
 
 REPLY_TIMEOUT_S: Final = 30.0
 """How long ``send_and_receive`` waits unless told otherwise; the peer's own default."""
@@ -190,7 +215,8 @@ class Node:
             OckamError: nobody can listen there, or the transport is not installed.
         """
         flow = fresh_flow_control_id()
-        config = link_listener.LinkListener(flow, find_form(self._driver.plugin(transport).form))
+        plugin = self._driver.plugin(transport)
+        config = link_listener.LinkListener(flow, find_form(plugin.form), _link_alias(plugin, None))
         worker, listener = await self._driver.listen(config, address, transport)
         return NodeListener(self._driver, worker, listener, flow)
 
@@ -207,13 +233,23 @@ class Node:
         Raises:
             OckamError: nobody answers there, or not within ``timeout`` seconds, or the transport is not installed.
         """
-        form = find_form(self._driver.plugin(transport).form)
+        plugin = self._driver.plugin(transport)
+        form = find_form(plugin.form)
         link = await self._driver.open(address, timeout, transport)
         flow = fresh_flow_control_id()
         config = node_link.NodeLink(
-            link.id, form, flow_control_id=flow, consumer_of=to_flow_controls(consumer_of), mtu=link.mtu
+            link.id,
+            form,
+            flow_control_id=flow,
+            consumer_of=to_flow_controls(consumer_of),
+            mtu=link.mtu,
+            alias=_link_alias(plugin, address),
         )
-        sender, life = self._driver.start_followed(config)
+        try:
+            sender, life = self._driver.start_followed(config)
+        except MisuseError:  # its alias is taken
+            self._driver.close_link(link.id)
+            raise
         return NodeConnection(self._driver, sender, life, flow)
 
     async def tcp_listen(self, address: str) -> NodeListener:
@@ -266,6 +302,95 @@ class Node:
         flows = to_flow_controls(consumer_of)
         worker, endpoint = await self._driver.bind(lambda link: UdpEndpoint(link, only, flow, flows, recovery), address)
         return UdpBind(self._driver, worker, endpoint.address, flow)
+
+    # ---- punctures
+
+    async def start_rendezvous(self, listen: str, *, address: Hop = "rendezvous") -> RendezvousService:
+        """Tell nodes that ask over UDP, at ``listen`` (``host:port``), under which address their sockets are seen.
+
+        Raises:
+            OckamError: the port is taken, or not ours to take.
+        """
+        bind = await self.udp_bind(listen)
+        worker = rendezvous_service.RendezvousService(to_address(address), (bind.flow_control_id,))
+        try:
+            return RendezvousService(self._driver, self._driver.start(worker), bind)
+        except BaseException:
+            await bind.close()
+            raise
+
+    async def start_puncture_listener(
+        self,
+        *,
+        rendezvous: str,
+        address: Hop = "udp",
+        consumer_of: Iterable[Flow] = (),
+        incoming: AccessControl = ALLOW_ALL,
+        bind: str = ANY_ADDRESS,
+    ) -> PunctureListener:
+        """Let nodes that reach ``address`` already ask for a puncture; ``rendezvous`` is that service's ``host:port``.
+
+        Each puncture has a socket of its own, bound at ``bind``.
+        """
+        flow = fresh_flow_control_id()
+        config = puncture_listener.PunctureListener(
+            to_address(address), to_rendezvous(rendezvous), flow, to_flow_controls(consumer_of), incoming, bind
+        )
+        return PunctureListener(self._driver, self._driver.start(config), flow)
+
+    async def puncture(
+        self,
+        route: RouteLike,
+        *,
+        rendezvous: str,
+        bind: str = ANY_ADDRESS,
+        timeout: float = puncture_initiator.ACKNOWLEDGE_TIMEOUT_S,  # noqa: ASYNC109  # the core's own timer
+    ) -> Puncture:
+        """Negotiate a puncture with the listener at the end of the route; see its ``wait_open``.
+
+        ``timeout`` is for the answer of the other node; the rendezvous service has three seconds before that.
+
+        Raises:
+            MisuseError: the first hop does not exist.
+            OckamError: ``TIMEOUT`` or ``REFUSED``, with the reason.
+        """
+        onward = to_route(route)
+        self._check_first_hop(onward)
+        flow = fresh_flow_control_id()
+        deadline = monotonic() + min(RENDEZVOUS_TIMEOUT_S, timeout)
+        config = puncture_initiator.Puncture(onward, to_rendezvous(rendezvous), flow, bind, timeout)
+        worker, life = self._driver.start_followed(config)
+        failure = f"no puncture over {format_route(onward)}"
+        negotiated = await self._begin(worker, life, PunctureNegotiated, failure, deadline)
+        return Puncture(self._driver, life, negotiated, flow)
+
+    # ---- steady links
+
+    async def steady_listen(self, address: Hop = "steady", *, consumer_of: Iterable[Flow] = ()) -> SteadyListener:
+        """Let nodes of ours that reach ``address``, by whichever paths, open links that outlive a path."""
+        flow = fresh_flow_control_id()
+        config = steady_listener.SteadyListener(to_address(address), flow, to_flow_controls(consumer_of))
+        return SteadyListener(self._driver, self._driver.start(config), flow)
+
+    async def steady_connect(
+        self,
+        route: RouteLike,
+        *,
+        timeout: float = steady_initiator.OPEN_TIMEOUT_S,  # noqa: ASYNC109  # the core's own timer
+    ) -> SteadyLink:
+        """Open a link to the steady listener at the end of the route; its ``move`` gives it another path.
+
+        Raises:
+            MisuseError: the first hop does not exist.
+            OckamError: ``TIMEOUT``, the other node did not answer.
+        """
+        onward = to_route(route)
+        self._check_first_hop(onward)
+        flow = fresh_flow_control_id()
+        deadline = monotonic() + timeout
+        worker, life = self._driver.start_followed(steady_initiator.SteadyLink(onward, flow, timeout))
+        await self._begin(worker, life, SteadyLinkMoved, f"no steady link over {format_route(onward)}", deadline)
+        return SteadyLink(self._driver, worker, life, flow)
 
     # ---- identities and channels
 
@@ -398,6 +523,43 @@ class Node:
         config = portal_outlet.Outlet(to_address(address), target, flows, incoming, skip_handshake, max_payload_bytes)
         return Outlet(self._driver, self._driver.start(config))
 
+    # ---- portals for datagrams
+
+    async def create_udp_inlet(
+        self, listen: str, route: RouteLike = (), *, idle_timeout: float = IDLE_S, paused: bool = False
+    ) -> UdpInlet:
+        """Open a local UDP port; what is sent to it reaches the target of the UDP outlet at the end of the route.
+
+        Each source has a session of its own, which is forgotten when nothing came for ``idle_timeout`` seconds.
+        Without a route, or paused, datagrams are dropped until ``change_route`` or ``resume``.
+
+        Raises:
+            OckamError: the port is taken, or not ours to take.
+        """
+        onward = to_route(route)
+        peer = self._driver.core.peer_of(onward)
+        worker, endpoint = await self._driver.bind(
+            lambda link: portal_udp_inlet.UdpInlet(link, onward, peer, idle_timeout, paused), listen
+        )
+        return UdpInlet(self._driver, worker, endpoint)
+
+    async def create_udp_outlet(
+        self,
+        address: Hop,
+        target: str,
+        *,
+        consumer_of: Iterable[Flow] = (),
+        incoming: AccessControl = ALLOW_ALL,
+        idle_timeout: float = IDLE_S,
+    ) -> Outlet:
+        """Send the datagrams of UDP inlets that lead to ``address`` on to ``target``, and its answers back.
+
+        Each session has a socket of its own, which is closed when nothing came for ``idle_timeout`` seconds.
+        """
+        flows = to_flow_controls(consumer_of)
+        config = portal_udp_outlet.UdpOutlet(to_address(address), target, flows, incoming, idle_timeout)
+        return Outlet(self._driver, self._driver.start(config))
+
     # ---- relays
 
     async def create_relay_service(
@@ -481,6 +643,9 @@ class Node:
         if any_of_type(transport_type) in core:
             return
         if plugin.kind is LinkKind.DATAGRAM:
+            if transport_type != UDP:
+                message = f"hops over {plugin.name} cannot be resolved: of the transports of datagrams only UDP can"
+                raise OckamError(ErrorCode.MISUSE, message)
             bind = await self.udp_bind(ANY_UDP)
             if any_of_type(transport_type) in core:  # another caller was faster
                 await bind.close()
@@ -530,6 +695,19 @@ def fresh_address() -> Address:
 def fresh_flow_control_id() -> FlowControlId:
     """Return a random flow control id."""
     return os.urandom(16).hex()
+
+
+def _link_alias(plugin: TransportPlugin, target: str | None) -> Address | None:
+    """Return the fixed name that old peers want a link to have in return routes."""
+    if plugin.link_alias is None:
+        return None
+    return Address(plugin.transport_type, plugin.link_alias(target).encode())
+
+
+def to_rendezvous(address: str) -> Route:
+    """Return the route from a UDP socket to the rendezvous service at ``host:port``."""
+    parse_host_port(address)
+    return (Address(UDP, address.encode()), local("rendezvous"))
 
 
 def to_trust(trust: TrustPolicy | Identifier) -> TrustPolicy:

@@ -3,6 +3,10 @@
 An outlet's session keeps a connection to its hub and a relay of one name there.  An inlet's session keeps a connection
 and a channel, and leads its port along them; while there is no way, clients are closed at once, with the reason
 recorded.  Open portal connections are not moved: they end with the way that they were opened along.
+
+With a rendezvous service at both ends the channel runs in a steady link, which goes through the hub at first, over a
+puncture as soon as there is one, and back when that dies.  Then open portal connections outlive both the direct path
+and the connection to the hub.
 """
 
 import asyncio
@@ -10,12 +14,24 @@ import os
 import random
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self, TypeAlias
 
-from ockam_ref.asyncio.handles import Handle, Inlet, LivingHandle, NodeConnection, Outlet, Relay, SecureChannel
+from ockam_ref.asyncio.direct import DirectPath
+from ockam_ref.asyncio.handles import (
+    Handle,
+    Inlet,
+    LivingHandle,
+    NodeConnection,
+    Outlet,
+    Relay,
+    SecureChannel,
+    SecureChannelListener,
+    SteadyLink,
+    UdpInlet,
+)
 from ockam_ref.asyncio.hops import Flow, Hop, to_address
 from ockam_ref.asyncio.node import Node
 from ockam_ref.asyncio.watching import Stream
@@ -23,8 +39,9 @@ from ockam_ref.channels.trust import TRUST_EVERYONE, TrustPolicy
 from ockam_ref.errors import ErrorCode, MisuseError, OckamError
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.local import LocalIdentity
-from ockam_ref.observations import ConnectionClosed, ConnectionOpened
+from ockam_ref.observations import ConnectionClosed, ConnectionOpened, SteadyLinkMoved
 from ockam_ref.portals.inlet import PONG_TIMEOUT_S
+from ockam_ref.portals.udp_session import IDLE_S
 from ockam_ref.wire.address import Address
 
 FIRST_RETRY_S: Final = 0.1
@@ -45,6 +62,12 @@ CHANNEL_TIMEOUT_S: Final = 10.0
 HANDSHAKE_AGAIN_S: Final = 1.0
 """After this time without an answer another handshake is begun beside the first: a hub drops what has no relay yet."""
 
+STEADY: Final = "steady"
+"""Where an outlet's node opens steady links."""
+
+PUNCTURES: Final = "udp"
+"""Where it is asked for punctures; the peer's own name."""
+
 MAX_RETIRED_WAYS: Final = 4
 """Ways that an inlet no longer trusts and keeps for the connections that still use them."""
 
@@ -64,6 +87,13 @@ class WayRestored:
 
 
 @dataclass(frozen=True, slots=True)
+class WayMoved:
+    """The way goes directly over UDP from now on, or through the hub."""
+
+    direct: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Loss:
     """Why a way is lost; one that is only suspected stays in use until another one stands."""
 
@@ -71,7 +101,40 @@ class _Loss:
     suspected: bool = False
 
 
-SessionEvent: TypeAlias = WayLost | WayRestored | ConnectionOpened | ConnectionClosed
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """The portal of a session carries the byte streams of TCP connections."""
+
+    async def open_inlet(self, node: Node, listen: str, pong_timeout_s: float) -> Inlet:
+        """Open the local port, without a way so far."""
+        return await node.create_inlet(listen, pong_timeout=pong_timeout_s)
+
+    async def open_outlet(self, node: Node, address: Address, target: str, consumer_of: Iterable[Flow]) -> Outlet:
+        """Open the other end."""
+        return await node.create_outlet(address, target, consumer_of=consumer_of)
+
+
+@dataclass(frozen=True, slots=True)
+class Datagrams:
+    """The portal of a session carries UDP datagrams; a source that is silent for the idle time is forgotten."""
+
+    idle_timeout_s: float = IDLE_S
+
+    async def open_inlet(self, node: Node, listen: str, _: float) -> UdpInlet:
+        """Open the local port, without a way so far."""
+        return await node.create_udp_inlet(listen, idle_timeout=self.idle_timeout_s)
+
+    async def open_outlet(self, node: Node, address: Address, target: str, consumer_of: Iterable[Flow]) -> Outlet:
+        """Open the other end."""
+        return await node.create_udp_outlet(address, target, consumer_of=consumer_of, idle_timeout=self.idle_timeout_s)
+
+
+Carried: TypeAlias = Streams | Datagrams
+"""What a portal carries."""
+
+STREAMS: Final = Streams()
+
+SessionEvent: TypeAlias = WayLost | WayRestored | WayMoved | ConnectionOpened | ConnectionClosed
 
 
 class _Session(ABC):
@@ -132,6 +195,10 @@ class _Session(ABC):
     def _is_ours(self, portal: Address) -> bool:
         """Whether a portal connection belongs to this session."""
 
+    @abstractmethod
+    def _moved(self, moved: SteadyLinkMoved) -> None:
+        """Take note that a steady link of this node goes another path."""
+
     # ---- what they share
 
     def _watch_end(self, *handles: LivingHandle) -> None:
@@ -174,6 +241,8 @@ class _Session(ABC):
                 self._events.put(observation)
                 if isinstance(observation, ConnectionClosed) and not observation.answered:
                     self._suspect(observation.reason)
+            elif isinstance(observation, SteadyLinkMoved) and observation.epoch:
+                self._moved(observation)
 
     def _suspect(self, reason: str) -> None:
         """The other end of a portal said nothing at all: its node may have restarted behind a living hub."""
@@ -182,10 +251,16 @@ class _Session(ABC):
             self._lost.set_result(_Loss(reason, suspected=True))
 
 
+def _check_direct(identity: LocalIdentity | None, rendezvous: str | None) -> None:
+    if rendezvous is not None and identity is None:
+        raise MisuseError(ErrorCode.MISUSE, "a direct path needs a secure channel: give an identity")
+
+
 class OutletSession(_Session):
     """An outlet that is reachable through a hub, under one name, for as long as the session is open.
 
-    With an identity it takes clients through secure channels only; without one, from everybody on the hub.
+    With an identity it takes clients through secure channels only; without one, from everybody on the hub.  With an
+    identity and ``rendezvous``, the ``host:port`` of that service, inlets that have one too are met on a direct path.
     """
 
     def __init__(
@@ -200,9 +275,15 @@ class OutletSession(_Session):
         outlet: Hop = "outlet",
         channel_listener: Hop = "api",
         trust: TrustPolicy | Identifier = TRUST_EVERYONE,
+        rendezvous: str | None = None,
+        carries: Carried = STREAMS,
         jitter: random.Random | None = None,
     ) -> None:
         super().__init__(node, jitter)
+        self._carries = carries
+        _check_direct(identity, rendezvous)
+        self._rendezvous = rendezvous
+        self._reachable: list[Hop] = []
         self.relay_name: Final = os.urandom(16).hex() if relay is None else relay
         self._target = target
         self._hub = hub
@@ -235,13 +316,17 @@ class OutletSession(_Session):
             )
             self._parts.append(channels)
             flows = (channels,)
-        self._served = await self._node.create_outlet(self._outlet, self._target, consumer_of=flows)
+            if self._rendezvous is not None:
+                await self._offer_direct_paths(channels, self._rendezvous)
+        self._reachable.append(self._entrance)
+        self._served = await self._carries.open_outlet(self._node, self._outlet, self._target, flows)
         self._parts.append(self._served)
 
     async def _build(self) -> None:
         connection = await self._node.tcp_connect(self._hub, timeout=RECONNECT_TIMEOUT_S)
         try:
-            self._node.add_consumer(self._entrance, connection)
+            for address in self._reachable:
+                self._node.add_consumer(address, connection)
             relay = await self._node.create_relay(
                 connection, name=self.relay_name, service=self._relay_service, timeout=REGISTER_TIMEOUT_S
             )
@@ -250,6 +335,14 @@ class OutletSession(_Session):
             raise
         self._connection, self._relay = connection, relay
         self._watch_end(connection, relay)
+
+    async def _offer_direct_paths(self, channels: SecureChannelListener, rendezvous: str) -> None:
+        """Let clients open steady links through the hub, and those whose channels we trust puncture."""
+        punctures = await self._node.start_puncture_listener(rendezvous=rendezvous, consumer_of=(channels,))
+        links = await self._node.steady_listen(consumer_of=(punctures,))
+        self._node.add_consumer(channels, links)
+        self._parts += [punctures, links]
+        self._reachable.append(links)
 
     async def _tear_down(self) -> None:
         if self._connection is not None:
@@ -265,12 +358,16 @@ class OutletSession(_Session):
     def _is_ours(self, portal: Address) -> bool:
         return portal == self._outlet
 
+    def _moved(self, moved: SteadyLinkMoved) -> None:
+        """The inlet's end leads."""
+
 
 class InletSession(_Session):
     """A local port that leads to an outlet behind a hub (``forwarding_address``) or on a node we connect to directly.
 
     With an identity the portal runs through a secure channel; without one it is readable by whoever is on the way.
-    ``trust`` says whom the channel may be with.
+    ``trust`` says whom the channel may be with.  With an identity and ``rendezvous``, the ``host:port`` of that
+    service, the portal goes over a direct path while there is one; the outlet's session needs that service too.
     """
 
     def __init__(
@@ -284,10 +381,18 @@ class InletSession(_Session):
         outlet: Hop = "outlet",
         channel_listener: Hop = "api",
         trust: TrustPolicy | Identifier = TRUST_EVERYONE,
+        rendezvous: str | None = None,
         pong_timeout_s: float = PONG_TIMEOUT_S,
+        carries: Carried = STREAMS,
         jitter: random.Random | None = None,
     ) -> None:
         super().__init__(node, jitter, pong_timeout_s)
+        self._carries = carries
+        _check_direct(identity, rendezvous)
+        self._rendezvous = rendezvous
+        self._connection: NodeConnection | None = None
+        self._steady: SteadyLink | None = None
+        self._direct: DirectPath | None = None
         self._listen = listen
         self._via = via
         self._relays = () if forwarding_address is None else (to_address(forwarding_address),)
@@ -295,7 +400,7 @@ class InletSession(_Session):
         self._outlet = to_address(outlet)
         self._channel_listener = to_address(channel_listener)
         self._trust = trust
-        self._inlet: Inlet | None = None
+        self._inlet: Inlet | UdpInlet | None = None
         self._way: tuple[LivingHandle, ...] = ()
         self._retired: deque[tuple[LivingHandle, ...]] = deque()
         self.peer: Identifier | None = None
@@ -312,27 +417,70 @@ class InletSession(_Session):
         return self._inlet.address
 
     async def _prepare(self) -> None:
-        self._inlet = await self._node.create_inlet(self._listen, pong_timeout=self._pong_timeout_s)
+        self._inlet = await self._carries.open_inlet(self._node, self._listen, self._pong_timeout_s)
 
     async def _build(self) -> None:
         connection = await self._node.tcp_connect(self._via, timeout=RECONNECT_TIMEOUT_S)
-        channel = None
-        if self._identity is not None:
-            try:
-                channel = await self._open_channel(self._identity, connection)
-            except BaseException:
-                await connection.close()
-                raise
-            self.peer = channel.peer
+        if self._lives_on():
+            await self._move_base(connection)
+            return
+        parts: list[LivingHandle] = [connection]
+        try:
+            base: tuple[Hop, ...] = (connection, *self._relays)
+            if self._rendezvous is not None:
+                steady = await self._node.steady_connect((*base, STEADY), timeout=CHANNEL_TIMEOUT_S)
+                parts.insert(0, steady)
+                base, self._steady = (steady,), steady
+            if self._identity is not None:
+                channel = await self._open_channel(self._identity, base)
+                parts.insert(0, channel)
+                base, self.peer = (channel,), channel.peer
+        except BaseException:
+            for part in parts:
+                await part.close()
+            raise
         await self._retire(self._way)
-        self._way = (connection,) if channel is None else (channel, connection)
+        self._way, self._connection = tuple(parts), connection
         if self._inlet is not None:
-            self._inlet.change_route((*((connection, *self._relays) if channel is None else (channel,)), self._outlet))
+            self._inlet.change_route((*base, self._outlet))
+        await self._go_direct(connection, base)
         self._watch_end(*self._way)
 
-    async def _open_channel(self, identity: LocalIdentity, connection: NodeConnection) -> SecureChannel:
+    # ---- the direct path
+
+    def _lives_on(self) -> bool:
+        """Whether the channel is still there although the connection to the hub is not."""
+        return self._steady is not None and len(self._way) > 1 and not any(part.closed for part in self._way[:-1])
+
+    async def _move_base(self, connection: NodeConnection) -> None:
+        await self._way[-1].close()
+        self._way, self._connection = (*self._way[:-1], connection), connection
+        if self._direct is not None:
+            self._direct.change_base((connection, *self._relays))
+        self._watch_end(*self._way)
+
+    async def _go_direct(self, connection: NodeConnection, base: tuple[Hop, ...]) -> None:
+        await self._end_direct()
+        if self._rendezvous is not None and self._steady is not None:
+            self._direct = DirectPath(
+                self._node,
+                self._steady,
+                (connection, *self._relays),
+                route=(*base, PUNCTURES),
+                rendezvous=self._rendezvous,
+                jitter=self._jitter,
+            )
+
+    async def _end_direct(self) -> None:
+        if self._direct is not None:
+            await self._direct.close()
+            self._direct = None
+
+    # ---- the way
+
+    async def _open_channel(self, identity: LocalIdentity, base: tuple[Hop, ...]) -> SecureChannel:
         """Begin handshakes one beside the other until the first is complete."""
-        route = (connection, *self._relays, self._channel_listener)
+        route = (*base, self._channel_listener)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + CHANNEL_TIMEOUT_S
         running: set[asyncio.Task[SecureChannel]] = set()
@@ -363,6 +511,10 @@ class InletSession(_Session):
                 await part.close()
 
     async def _tear_down(self) -> None:
+        if self._lives_on():
+            await self._way[-1].close()
+            return
+        await self._end_direct()
         if self._inlet is not None:
             self._inlet.change_route(())
         for part in self._way:
@@ -370,6 +522,7 @@ class InletSession(_Session):
         self._way = ()
 
     async def _close(self) -> None:
+        await self._end_direct()
         if self._inlet is not None:
             await self._inlet.close()
             self._inlet.end_connections()  # while there are ways to tell the other ends
@@ -379,3 +532,7 @@ class InletSession(_Session):
 
     def _is_ours(self, portal: Address) -> bool:
         return self._inlet is not None and portal == self._inlet.worker
+
+    def _moved(self, moved: SteadyLinkMoved) -> None:
+        if self._steady is not None and self._connection is not None and moved.worker == self._steady.hop:
+            self._events.put(WayMoved(direct=moved.path[0] != self._connection.hop))

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 from weakref import WeakSet
 
 from ockam_ref.observations import (
@@ -14,12 +14,20 @@ from ockam_ref.observations import (
     LinkLost,
     MessageDropped,
     Observation,
+    PunctureClosed,
+    PunctureNegotiated,
+    PunctureOpened,
     RelayFailed,
     RelayReady,
+    SteadyLinkClosed,
+    SteadyLinkMoved,
 )
 from ockam_ref.wire.address import Address
 
 T = TypeVar("T")
+
+Begun: TypeAlias = ChannelOpened | HopReached | PunctureNegotiated | RelayReady | SteadyLinkMoved
+"""How a worker says that it has become what its caller wanted."""
 
 MAX_WAITING_OBSERVATIONS: Final = 4096
 """What one stream keeps for a reader that is slow; the oldest are forgotten first."""
@@ -60,19 +68,32 @@ class Stream(Generic[T]):
 
 
 class Life:
-    """The life of one worker as its handle sees it: how it began, and why it ended."""
+    """The life of one worker as its handle sees it: how it began, whether it opened later, and why it ended."""
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
-        self.begun: asyncio.Future[ChannelOpened | RelayReady | HopReached] = loop.create_future()
+        self.begun: asyncio.Future[Begun] = loop.create_future()
+        self.opened: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[str] = loop.create_future()
 
     def take(self, observation: Observation) -> None:
         """Note what the worker reports."""
         match observation:
-            case ChannelOpened() | RelayReady() | HopReached() if not self.begun.done():
+            case ChannelOpened() | HopReached() | PunctureNegotiated() | RelayReady() | SteadyLinkMoved() if (
+                not self.begun.done()
+            ):
                 self.begun.set_result(observation)
-            case LinkLost() | HandshakeFailed() | HopUnreachable() | ChannelClosed() | RelayFailed():
+            case PunctureOpened() if not self.opened.done():
+                self.opened.set_result(None)
+            case (
+                LinkLost()
+                | HandshakeFailed()
+                | HopUnreachable()
+                | ChannelClosed()
+                | RelayFailed()
+                | PunctureClosed()
+                | SteadyLinkClosed()
+            ):
                 self.end(observation.reason)
             case _:
                 return

@@ -1,6 +1,6 @@
 """What happens in a node, as events of the command line."""
 
-from ockam_ref.asyncio import SessionEvent, Stream, WayLost, WayRestored
+from ockam_ref.asyncio import SessionEvent, Stream, WayLost, WayMoved, WayRestored
 from ockam_ref.cli.output import Output, printable
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.observations import (
@@ -12,10 +12,16 @@ from ockam_ref.observations import (
     LinkLost,
     MessageDropped,
     Observation,
+    PunctureClosed,
+    PunctureNegotiated,
+    PunctureOpened,
+    PunctureSilent,
     RelayFailed,
     RelayReady,
     RelayRegistered,
     RelayRemoved,
+    SteadyLinkClosed,
+    SteadyLinkMoved,
 )
 
 
@@ -33,6 +39,9 @@ async def print_way(events: Stream[SessionEvent], output: Output, other_end: str
             case WayLost(reason):
                 sentence = f"The way to {other_end} is lost: {reason}. Trying again."
                 output.event("link-lost", sentence, reason=reason)
+            case WayMoved(direct):
+                place = "directly, over UDP" if direct else f"through {other_end}"
+                output.event("way-moved", f"The portal goes {place} now.", direct=direct)
             case WayRestored(attempts):
                 output.event("link-restored", f"The way to {other_end} is there again.", attempts=attempts)
             case ConnectionOpened() | ConnectionClosed():
@@ -70,7 +79,13 @@ def print_observation(observation: Observation, output: Output) -> None:
             output.event("relay-removed", f"{shown} is gone: {reason}.", name=relay, reason=reason)
         case MessageDropped(rule, detail):
             output.event("message-dropped", rule=rule, detail=detail)
-        case RelayReady() | RelayFailed():
+        case PunctureOpened(_, peer):
+            output.event("puncture-opened", f"A direct way over UDP to {peer} opened.", peer=peer)
+        case PunctureSilent(_, peer):
+            output.event("puncture-silent", f"Nothing comes over the direct way to {peer}.", peer=peer)
+        case PunctureClosed(_, reason):
+            output.event("puncture-closed", f"A direct way over UDP closed: {reason}.", reason=reason)
+        case RelayReady() | RelayFailed() | PunctureNegotiated() | SteadyLinkMoved() | SteadyLinkClosed():
             return
 
 

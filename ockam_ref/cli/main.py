@@ -11,7 +11,12 @@ COMMANDS: Final = {
     "hub": "Run a hub: others meet here, and it sees only ciphertext.",
     "outlet": "Make a TCP service reachable through a hub or a listener.",
     "inlet": "Open a local port that leads to an outlet.",
+    "udp-outlet": "Make a UDP service reachable through a hub or a listener.",
+    "udp-inlet": "Open a local UDP port that leads to a UDP outlet.",
+    "rendezvous": "Tell nodes behind NATs their public addresses.",
     "send": "Send a text along a route and print the reply.",
+    "route": "Build a route of many hops, use it and measure each of them.",
+    "transports": "List the transports that are installed, and from where.",
     "demo": "Watch a request cross an encrypted portal, in ten seconds.",
 }
 
@@ -33,7 +38,8 @@ class LateGroup(click.Group):
         """Import the module of the command and return what it defines."""
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(import_module(f"ockam_ref.cli.{cmd_name}"), cmd_name)
+        module = cmd_name.replace("-", "_")
+        command = getattr(import_module(f"ockam_ref.cli.{module}"), module)
         return command if isinstance(command, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

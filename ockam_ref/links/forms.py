@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from ockam_ref.errors import ErrorCode, MisuseError
-from ockam_ref.links import framing, packets, uds_framing
+from ockam_ref.links import ble_packets, framing, packets, uds_framing
 from ockam_ref.links.form import Form
 
-FORMS: Final[Mapping[str, Form]] = {form.name: form for form in (framing.FRAMED, uds_framing.UDS, packets.PACKET)}
+FORMS: Final[Mapping[str, Form]] = {
+    form.name: form
+    for form in (framing.FRAMED, uds_framing.UDS, packets.PACKET, ble_packets.BLE, ble_packets.BLE_COMPAT)
+}
 
 
 def find_form(name: str) -> Form:

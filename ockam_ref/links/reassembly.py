@@ -75,9 +75,10 @@ def receive(state: Reassembly, datagrams: Sequence[bytes | memoryview], now: flo
     Faults of one kind are told once for a batch.
     """
     work = _Work(state, now)
-    position, end = 0, len(datagrams)
+    owned = list(map(bytes, datagrams))
+    position, end = 0, len(owned)
     while position < end:
-        datagram = datagrams[position]
+        datagram = owned[position]
         position += 1
         try:
             piece = decode_slice(datagram)
@@ -86,7 +87,7 @@ def receive(state: Reassembly, datagrams: Sequence[bytes | memoryview], now: flo
             continue
         draft = work.take(piece)
         if draft is not None and position < end:
-            position += draft.follow(datagrams, position, piece)
+            position += draft.follow(owned, position, piece)
             work.check(draft)
     return work.freeze(), work.results()
 

@@ -58,7 +58,8 @@ class UdpEndpoint:
     """Configuration: the host's bound socket, the only peer if there is one, flow controls as for any link.
 
     ``peer`` is ``ip:port`` in the canonical form of the sources of datagrams.  With ``recovery`` the endpoint offers to
-    recover lost pieces to whom it sends by such a name; without, it only answers offers.
+    recover lost pieces to whom it sends by such a name; without, it only answers offers.  ``sender`` is the hop's
+    address, drawn when absent; a worker that makes an endpoint for itself gives one, and can then stop it at any time.
     """
 
     link: LinkId
@@ -66,6 +67,7 @@ class UdpEndpoint:
     flow_control_id: FlowControlId | None = None
     consumer_of: tuple[FlowControlId, ...] = ()
     recovery: bool = False
+    sender: Address | None = None
 
 
 class Source(NamedTuple):
@@ -116,7 +118,7 @@ TRANSITIONS: Final = (
 
 def start(config: UdpEndpoint, fresh: Fresh) -> Worker[UdpEndpointState]:
     """Begin to read; the routing numbers begin anywhere."""
-    sender, receiver = fresh.addresses
+    sender, receiver = config.sender or fresh.addresses[0], fresh.addresses[1]
     flow_control_id = config.flow_control_id or fresh.flow_control_ids[0]
     number = int.from_bytes(fresh.secrets[0][:2], "big")
     return Worker(

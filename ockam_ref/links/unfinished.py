@@ -6,6 +6,7 @@ these copies.
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Final, NamedTuple, TypeAlias
 
 from ockam_ref.wire.transport_message import MAX_MESSAGE_LENGTH
@@ -103,30 +104,28 @@ class Draft:
         rest = max(index for index, data in enumerate(self.blocks[part] or ()) if data is not None)
         return (part * BLOCK + rest + 1) * self.size
 
-    def follow(self, datagrams: Sequence[bytes | memoryview], position: int, piece: AnySlice) -> int:
+    def follow(self, datagrams: Sequence[bytes], position: int, piece: AnySlice) -> int:
         """Take the datagrams that continue this message slice by slice, as a sender writes them; return how many.
 
         A benchmark asked for it: what follows in order is compared with what is expected instead of being decoded.
         """
-        if isinstance(piece, LegacySlice) or piece.offset + 2 >= self.total or len(piece.data) != self.size:
+        if isinstance(piece, LegacySlice) or not self.size or len(piece.data) != self.size:
             return 0
-        index, size, taken = piece.offset + 1, self.size, 0
-        room = MAX_MESSAGE_LENGTH // size - index
-        part, rest = divmod(index, BLOCK)
-        block = self.block(part)
-        heads = slice_heads(self.number, index, self.total - 1, self.total, size)
-        for head, datagram in zip(heads, datagrams[position : position + max(0, room)], strict=False):
-            start = len(head)
-            if len(datagram) != start + size or datagram[:start] != head:
+        size, first = self.size, piece.offset + 1
+        stop = min(self.total - 1, MAX_MESSAGE_LENGTH // size, first + len(datagrams) - position)
+        index = first
+        for heads in slice_heads(self.number, first, stop, self.total, size):
+            at = position + index - first
+            run = datagrams[at : at + len(heads)]
+            part, rest = divmod(index, BLOCK)
+            block = self.block(part)
+            count = _matching(run, heads, size, block[rest : rest + len(heads)])
+            start = len(heads[0])
+            block[rest : rest + count] = [datagram[start:] for datagram in run[:count]]
+            index += count
+            if count < len(heads):
                 break
-            if rest == BLOCK:
-                part, rest = part + 1, 0
-                block = self.block(part)
-            if block[rest] is not None:
-                break
-            block[rest] = bytes(datagram[start:])
-            rest += 1
-            taken += 1
+        taken = index - first
         self.kept += taken
         self.cost += taken * (size + SLICE_COST)
         return taken
@@ -141,7 +140,24 @@ class Draft:
             self.total = 1
         if not self.total or self.kept != self.total - 1:
             return None
-        return b"".join((*(piece for block in self.blocks if block for piece in block if piece), self.last))
+        return b"".join((*filter(None, chain.from_iterable(filter(None, self.blocks))), self.last))
+
+
+def _matching(datagrams: Sequence[bytes], heads: list[bytes], size: int, places: list[bytes | None]) -> int:
+    """Return how many datagrams have these heads and slices of that size, and find their places empty."""
+    start = len(heads[0])
+    if (
+        [datagram[:start] for datagram in datagrams] == heads
+        and set(map(len, datagrams)) == {start + size}
+        and places.count(None) == len(places)
+    ):
+        return len(heads)
+    tried = enumerate(zip(datagrams, heads, places, strict=True))
+    return next(
+        index
+        for index, (datagram, head, place) in tried
+        if place is not None or len(datagram) != start + size or not datagram.startswith(head)
+    )
 
 
 def _is_last(piece: AnySlice) -> bool:

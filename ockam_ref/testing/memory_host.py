@@ -1,250 +1,33 @@
 """A host without sockets: nodes in one process, joined by links in memory, on a clock that tests move by hand.
 
 ``MemoryNetwork(seed)`` makes hosts, runs them until nothing is left to do, and lets a test look at and touch every byte
-on its way.  Everything random comes from the seed, so a run can be repeated.
+on its way.  Packets and datagrams may be lost, late, doubled or cut off on theirs.  Everything random comes from the
+seed, so a run can be repeated.
 """
 
 import random
-from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import assert_never
+from typing import Final
 
-from ockam_ref.effects import (
-    ArmTimer,
-    Backlog,
-    CloseLink,
-    Deliver,
-    DisarmTimer,
-    FinishSending,
-    HostEffects,
-    OpenLink,
-    Report,
-    ReportDrained,
-    SendBytes,
-    SendDatagrams,
-    StartReading,
-    StopReading,
-)
-from ockam_ref.events import (
-    BytesReceived,
-    DatagramsReceived,
-    LinkAccepted,
-    LinkClosed,
-    LinkDrained,
-    LinkEvent,
-    LinkFailed,
-    LinkFinished,
-    LinkOpened,
-    TimerFired,
-    WorkerEvent,
-)
+from ockam_ref.events import LinkAccepted, LinkEvent, LinkFailed, LinkOpened
+from ockam_ref.links.form import Form
+from ockam_ref.links.impairment import Impairment
 from ockam_ref.links.node_link import NodeLink
+from ockam_ref.links.packets import PACKET
 from ockam_ref.machine import LinkId, Now
-from ockam_ref.node import Node
-from ockam_ref.observations import Observation
+from ockam_ref.testing.memory_node import MemoryHost, Socket
+from ockam_ref.testing.memory_paths import Paths
 from ockam_ref.wire.address import Address
-from ockam_ref.wire.local_message import LocalMessage
 from ockam_ref.wire.transport_message import PROTOCOL_VERSION
+
+__all__ = ["FrameTamper", "MemoryHost", "MemoryNetwork", "Socket", "Tamper"]
 
 Tamper = Callable[[bytes], bytes]
 FrameTamper = Callable[[str, str, bytes], Iterable[bytes]]
 """Takes the names of sender and receiver and the body of a frame; the bodies that it returns arrive in its place."""
 
-
-@dataclass
-class Socket:
-    """One end of a portal's byte stream, as the application would hold it; ``open`` until either side closed it.
-
-    ``broken`` when the node closed it with a reset.
-    """
-
-    received: bytearray = field(default_factory=bytearray)
-    open: bool = True
-    broken: bool = False
-    finished: bool = False
-    reading: bool = False
-    stalled: bool = False
-    waiting: deque[bytes] = field(default_factory=deque)
-    finish_after: bool = False
-    drain_wanted: bool = False
-
-
-class MemoryHost:
-    """One node and its surroundings."""
-
-    def __init__(self, network: "MemoryNetwork", name: str) -> None:
-        self.name = name
-        self.network = network
-        self.node = Node(entropy=network.random.randbytes)
-        self.delivered: list[LocalMessage] = []
-        self.observations: list[Observation] = []
-        self.timers: dict[tuple[Address, str], float] = {}
-        self.targets: dict[str, Socket | None] = {}
-        self.target_sockets: list[Socket] = []
-        self.sockets: dict[LinkId, Socket] = {}
-        self.peers: dict[LinkId, tuple[MemoryHost, LinkId]] = {}
-        self.queue: deque[LinkEvent | LinkAccepted] = deque()
-        self.backlogs: dict[LinkId | Address, int] = {}
-
-    # ---- what a test does
-
-    def start(self, config: object) -> Address:
-        """Start a worker; return its primary address."""
-        address, effects = self.node.start(config, self.network.now)
-        self._carry_out(effects)
-        return address
-
-    def tell(self, worker: Address, event: WorkerEvent) -> None:
-        """Give one worker an event."""
-        self._carry_out(self.node.tell(worker, event))
-
-    def stop(self, address: Address, reason: str = "stopped") -> None:
-        """Stop a worker."""
-        self._carry_out(self.node.stop(address, self.network.now, reason))
-
-    def send(self, source: Address, message: LocalMessage) -> None:
-        """Send a message from one of this node's mailboxes."""
-        self._carry_out(self.node.forward(source, message, self.network.now))
-
-    def feed(self, event: LinkEvent | LinkAccepted) -> None:
-        """Give the node an event of a link, now."""
-        self._carry_out(self.node.receive(event))
-
-    def connect_client(self, inlet: Address) -> Socket:
-        """Open a client connection to an inlet; return the client's end."""
-        link = self.node.new_link()
-        socket = self.sockets[link] = Socket()
-        self.feed(LinkAccepted(link, inlet, self.network.now))
-        return socket
-
-    def write(self, socket: Socket, data: bytes) -> None:
-        """Write as the application would; the bytes wait until the node reads."""
-        socket.waiting.append(data)
-
-    def finish(self, socket: Socket) -> None:
-        """Shut down the application's sending direction, after what was written."""
-        socket.finish_after = True
-
-    def reset(self, socket: Socket) -> None:
-        """Break the application's connection."""
-        socket.open = False
-        link = self._link_of(socket)
-        self.feed(LinkClosed(link, "connection reset", self.network.now))
-
-    def observed(self, kind: type[Observation]) -> list[Observation]:
-        """Return the observations of one kind, oldest first."""
-        return [observation for observation in self.observations if isinstance(observation, kind)]
-
-    # ---- the loop
-
-    def step(self) -> bool:
-        """Do what can be done now; return whether there was anything."""
-        busy = False
-        while self.queue:
-            busy = True
-            self.feed(self.queue.popleft())
-        for link, socket in list(self.sockets.items()):
-            while socket.open and socket.reading and socket.waiting:
-                busy = True
-                self.feed(BytesReceived(link, socket.waiting.popleft(), self.network.now))
-            if socket.open and socket.reading and socket.finish_after and not socket.waiting:
-                busy, socket.finish_after = True, False
-                self.feed(LinkFinished(link, self.network.now))
-            if socket.open and socket.drain_wanted and not socket.stalled:
-                busy, socket.drain_wanted = True, False
-                self.feed(LinkDrained(link, self.network.now))
-        return busy
-
-    def fire_timers(self) -> bool:
-        """Fire what is due; return whether anything was."""
-        now = self.network.now
-        due = [key for key, at in self.timers.items() if at <= now.monotonic]
-        for key in due:
-            if self.timers.pop(key, None) is not None:
-                worker, name = key
-                self.tell(worker, TimerFired(name, now))
-        return bool(due)
-
-    def _link_of(self, socket: Socket) -> LinkId:
-        return next(link for link, other in self.sockets.items() if other is socket)
-
-    def _carry_out(self, effects: HostEffects) -> None:
-        now = self.network.now
-        for effect in effects:
-            match effect:
-                case SendBytes(link, chunks):
-                    self._send(link, b"".join(chunks))
-                case OpenLink(link, target, _):
-                    socket = self.targets.get(target)
-                    if target in self.network.listening:
-                        self._open(link, *self.network.listening[target])
-                    elif socket is None:
-                        self.queue.append(LinkFailed(link, f"connection to {target} refused", now))
-                    else:
-                        if any(used is socket for used in self.sockets.values()):
-                            socket = self.targets[target] = Socket()
-                        self.sockets[link] = socket
-                        self.target_sockets.append(socket)
-                        self.queue.append(LinkOpened(link, now))
-                case StartReading(link) | StopReading(link):
-                    if link in self.sockets:
-                        self.sockets[link].reading = isinstance(effect, StartReading)
-                case FinishSending(link):
-                    self.sockets[link].finished = True
-                case ReportDrained(link):
-                    self.sockets[link].drain_wanted = True
-                case CloseLink(link, _, broken):
-                    self._close(link, broken=broken)
-                case ArmTimer(worker, name, at):
-                    self.timers[worker, name] = at
-                case DisarmTimer(worker, name):
-                    self.timers.pop((worker, name), None)
-                case SendDatagrams(link, target, datagrams):
-                    self._send_datagrams(link, target, datagrams)
-                case Backlog(sink, waiting):
-                    self.backlogs[sink] = waiting
-                case Deliver(_, _, message):
-                    self.delivered.append(message)
-                case Report(observation):
-                    self.observations.append(observation)
-                case _:
-                    assert_never(effect)
-
-    def _open(self, link: LinkId, server: "MemoryHost", listener: Address) -> None:
-        far = server.node.new_link()
-        self.peers[link] = (server, far)
-        server.peers[far] = (self, link)
-        server.queue.append(LinkAccepted(far, listener, self.network.now))
-        self.queue.append(LinkOpened(link, self.network.now))
-
-    def _send(self, link: LinkId, data: bytes) -> None:
-        if link in self.sockets:
-            self.sockets[link].received += data
-        elif link in self.peers:
-            host, other = self.peers[link]
-            for tampered in self.network.tampered(self.name, host.name, data):
-                self.network.bytes_seen.append((self.name, host.name, tampered))
-                host.queue.append(BytesReceived(other, tampered, self.network.now))
-
-    def _send_datagrams(self, link: LinkId, target: str, datagrams: tuple[bytes | memoryview, ...]) -> None:
-        found = self.network.endpoints.get(target)
-        source = next(
-            (address for address, bound in self.network.endpoints.items() if bound == (self, link)), "0.0.0.0:0"
-        )
-        if found is not None:
-            host, other = found
-            arriving = tuple(bytes(datagram) for datagram in datagrams)
-            host.queue.append(DatagramsReceived(other, source, arriving, self.network.now))
-
-    def _close(self, link: LinkId, *, broken: bool) -> None:
-        if link in self.sockets:
-            self.sockets[link].open = False
-            self.sockets[link].broken = broken
-        elif link in self.peers:
-            host, other = self.peers.pop(link)
-            if host.peers.pop(other, None) is not None:
-                host.queue.append(LinkFinished(other, self.network.now))
+_OTHER_DICE: Final = 0x0C4A
+"""Paths have dice of their own, so that what they do changes nobody's keys and addresses."""
 
 
 class MemoryNetwork:
@@ -259,6 +42,7 @@ class MemoryNetwork:
         self.now = Now(0.0, 1_700_000_000)
         self.hosts: list[MemoryHost] = []
         self.listening: dict[str, tuple[MemoryHost, Address]] = {}
+        self.paths = Paths(random.Random(seed ^ _OTHER_DICE))  # noqa: S311  # reproducible on purpose
         self.endpoints: dict[str, tuple[MemoryHost, LinkId]] = {}
         self.bytes_seen: list[tuple[str, str, bytes]] = []
         self.tamper: Tamper = lambda data: data
@@ -292,11 +76,79 @@ class MemoryNetwork:
         self.run()
         return hop
 
+    def connect_packets(
+        self,
+        client: MemoryHost,
+        server: MemoryHost,
+        listener: Address,
+        *,
+        form: Form = PACKET,
+        mtu: int | None = None,
+    ) -> Address:
+        """Join two nodes by a packet link, at first over a path without faults; return the client's hop."""
+        near, far = client.node.new_link(), server.node.new_link()
+        client.peers[near], server.peers[far] = (server, far), (client, near)
+        client.packet_links.add(near)
+        server.packet_links.add(far)
+        server.feed(LinkAccepted(far, listener, self.now, mtu))
+        hop = client.start(NodeLink(near, form, mtu=mtu))
+        self.run()
+        return hop
+
     def bind(self, host: MemoryHost, address: str) -> LinkId:
         """Return the link of a new datagram endpoint of that host at ``address``."""
         link = host.node.new_link()
         self.endpoints[address] = (host, link)
         return link
+
+    def unbind(self, host: MemoryHost, link: LinkId) -> None:
+        """Nothing reaches that endpoint any more."""
+        for address in [address for address, bound in self.endpoints.items() if bound == (host, link)]:
+            del self.endpoints[address]
+
+    def bind_anywhere(self, host: MemoryHost, link: LinkId, address: str) -> LinkOpened | LinkFailed:
+        """Bind an endpoint for ``BindEndpoint``; port 0 takes the next one that is free on the host."""
+        name, _, port = address.rpartition(":")
+        if port == "0":
+            address = next(free for n in range(40_000, 65_536) if (free := f"{name}:{n}") not in self.endpoints)
+        if address in self.endpoints:
+            return LinkFailed(link, f"{address} is taken", self.now)
+        self.endpoints[address] = (host, link)
+        return LinkOpened(link, self.now)
+
+    # ---- what may happen to packets and datagrams on their way; streams are not touched
+
+    def impair(self, one: MemoryHost, other: MemoryHost, impairment: Impairment, *, both_ways: bool = True) -> None:
+        """Let packets and datagrams from one to the other, or both ways, suffer from now on."""
+        self.paths.impair(one.name, other.name, impairment)
+        if both_ways:
+            self.paths.impair(other.name, one.name, impairment)
+
+    def partition(self, one: MemoryHost, other: MemoryHost) -> None:
+        """Let nothing through between the two; what is on its way arrives."""
+        self.paths.cut(one.name, other.name)
+
+    def heal(self, one: MemoryHost, other: MemoryHost) -> None:
+        """End the partition; the impairments are as they were."""
+        self.paths.join(one.name, other.name)
+
+    def carry(
+        self,
+        sender: MemoryHost,
+        receiver: MemoryHost,
+        data: bytes,
+        event: Callable[[bytes, Now], LinkEvent],
+    ) -> None:
+        """Send one packet along its path; each copy that arrives becomes an event at the receiver."""
+        tampered = self.tamper(data)
+
+        def arrive() -> None:
+            self.bytes_seen.append((sender.name, receiver.name, tampered))
+            receiver.queue.append(event(tampered, self.now))
+
+        self.paths.carry(sender.name, receiver.name, len(tampered), self.now.monotonic, arrive)
+
+    # ---- time
 
     def run(self) -> None:
         """Run until no node has anything to do; time stands still."""
@@ -304,10 +156,29 @@ class MemoryNetwork:
             pass
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, then run; timers that are due fire."""
+        """Let time pass at once, then run; what is due by then happens at the end of it."""
         self.now = Now(self.now.monotonic + seconds, self.now.unix + int(seconds))
+        self._run_with_timers()
+
+    def run_for(self, seconds: float) -> None:
+        """Let time pass from one moment to the next: every timer and every arrival happens at its own time."""
+        begun = self.now
+        end = begun.monotonic + seconds
+        self._run_with_timers()
+        while (moment := self._next_moment()) is not None and moment <= end:
+            self.now = Now(moment, begun.unix + int(moment - begun.monotonic))
+            self._run_with_timers()
+        self.now = Now(end, begun.unix + int(seconds))
+
+    def _run_with_timers(self) -> None:
         while any(host.fire_timers() for host in self.hosts) or self._step():
             pass
 
+    def _next_moment(self) -> float | None:
+        moments = [at for host in self.hosts for at in host.timers.values()]
+        arrival = self.paths.next_arrival
+        return min(moments if arrival is None else [*moments, arrival], default=None)
+
     def _step(self) -> bool:
-        return any(host.step() for host in self.hosts)
+        arrived = self.paths.arrive(self.now.monotonic)
+        return any(host.step() for host in self.hosts) or arrived

@@ -9,6 +9,7 @@ Structs: an *array struct* holds its fields by position (``encode_fields``, ``Fi
 ``read_enum_head``).
 """
 
+import codecs
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, TypeVar
 
@@ -124,7 +125,27 @@ def encode_text(s: str) -> bytes:
 
 def encode_integers(b: Buffer) -> bytes:
     """Return bytes as an array of integers, which some messages of the peer use (facts 01 section 1.4)."""
-    return array_head(len(b)) + b"".join(_ONE_BYTE[n] if n < 24 else b"\x18" + _ONE_BYTE[n] for n in b)
+    return array_head(len(b)) + _encode_elements(b)
+
+
+_LARGE_ELEMENT: Final = b"\x18"
+"""The head of an integer between 24 and 255; smaller ones are their own head."""
+_ELEMENTS: Final = "".join(chr(n) if n < 24 else chr(0x10000 + (0x18 << 10) + n) for n in range(256))
+"""For each byte a character whose UTF-16 has the bytes of the element as the low bytes of its units.
+
+A character outside the basic plane is two units, and the low byte of the first can be made ``18``.  So the expansion
+of a byte to one or two runs inside the codecs of the interpreter, fifteen times as fast as a loop of ours.
+"""
+
+
+_ELEMENTS_AT_ONCE: Final = 8192
+"""On the way a byte takes eight; so many are on the way."""
+
+
+def _encode_elements(b: Buffer) -> bytes:
+    starts = range(0, len(b), _ELEMENTS_AT_ONCE)
+    characters = (codecs.charmap_decode(b[at : at + _ELEMENTS_AT_ONCE], "strict", _ELEMENTS)[0] for at in starts)
+    return b"".join(some.encode("utf-16-be")[1::2] for some in characters)
 
 
 def encode_fields(*fields: bytes | None) -> bytes:
@@ -288,7 +309,35 @@ def read_list(cursor: Cursor, reader: Callable[[Cursor], T], *, maximum: int | N
 
 def read_integers(cursor: Cursor) -> bytes:
     """Read bytes that are written as an array of integers (facts 01 section 1.4); a byte string is refused."""
+    start = cursor.position
+    count = read_array_head(cursor)
+    elements = None if count is None else _read_last_elements(cursor, count)
+    if elements is not None:
+        return elements
+    cursor.position = start
+    return read_any_integers(cursor)
+
+
+def read_any_integers(cursor: Cursor) -> bytes:
+    """Read the same in any of the accepted forms; ``read_integers`` gives the same answers sooner."""
     return bytes(read_list(cursor, read_u8))
+
+
+def _read_last_elements(cursor: Cursor, count: int) -> bytes | None:
+    """Read shortest elements that end with the buffer, as nodes write them; ``None`` when anything is unusual.
+
+    A benchmark asked for it: a puncture carries every payload like this.  In a run of ``18`` each pair is the element
+    24; all others of them are heads, and go.  Whether the rest was well formed shows when it is written again.
+    """
+    if not count <= cursor.remaining <= 2 * count:
+        return None
+    raw = bytes(cursor.data[cursor.position :])
+    pieces = raw.split(2 * _LARGE_ELEMENT)
+    elements = _LARGE_ELEMENT.join([piece.translate(None, _LARGE_ELEMENT) for piece in pieces])
+    if len(elements) != count or _encode_elements(elements) != raw:
+        return None
+    cursor.position += len(raw)
+    return elements
 
 
 def read_map_keys(cursor: Cursor) -> Iterator[int]:

@@ -53,12 +53,16 @@ def encode_route_cbor(route: Route) -> bytes:
     Usual routes are remembered, for the same few are written on every message; unusual ones are not, so that what a
     stranger makes us remember stays below ten megabytes.
     """
+    return _encode_usual_route(route) if _is_usual(route) else _encode_route(route)
+
+
+def _is_usual(route: Route) -> bool:
     if len(route) > _MEMO_HOPS:
-        return _encode_route(route)
-    for _, value in route:
+        return False
+    for _, value in route:  # noqa: SIM110  # a generator would cost twice as much, on every message
         if len(value) > _MEMO_VALUE_BYTES:
-            return _encode_route(route)
-    return _encode_usual_route(route)
+            return False
+    return True
 
 
 def _encode_route(route: Route) -> bytes:
@@ -74,8 +78,15 @@ def read_route_cbor(cursor: Cursor) -> Route:
 
 
 def encode_route_bare(route: Route) -> bytes:
-    """Return the count and the addresses."""
+    """Return the count and the addresses; usual routes are remembered, as those in CBOR are."""
+    return _encode_usual_route_bare(route) if _is_usual(route) else _encode_route_bare(route)
+
+
+def _encode_route_bare(route: Route) -> bytes:
     return bare.encode_uint(len(route)) + b"".join(map(encode_address_bare, route))
+
+
+_encode_usual_route_bare = lru_cache(_MEMO_ROUTES)(_encode_route_bare)
 
 
 def read_route_bare(cursor: Cursor) -> Route:

@@ -264,9 +264,9 @@ def _complete(values: dict[str, Any], fields: tuple[Schema, ...]) -> dict[str, A
 
 
 class EnumOf(Part):
-    """A definite pair of variant number and content; ``variants`` maps the number to a value's class and schema."""
+    """A definite pair of variant number and content; ``variants`` has a value or its class, and a schema, by number."""
 
-    def __init__(self, variants: dict[int, tuple[type, Schema]]) -> None:
+    def __init__(self, variants: dict[int, tuple[Any, Schema]]) -> None:
         super().__init__()
         self.variants = variants
 
@@ -279,7 +279,7 @@ class EnumOf(Part):
         return self.variants[index][1].parse_stream(stream)
 
     def write(self, value: Any) -> bytes:
-        index, schema = next((i, s) for i, (kind, s) in self.variants.items() if type(value) is kind)
+        index, schema = next((i, s) for i, (kind, s) in self.variants.items() if kind in (value, type(value)))
         return shortest_head(_ARRAY, 2) + shortest_head(_UNSIGNED, index) + schema.build(value)
 
 

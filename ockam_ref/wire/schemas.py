@@ -15,7 +15,11 @@ from construct import Byte, ConstructError, Int16ul, Int32ub, LazyBound, StreamE
 from ockam_ref.wire.address import Address
 from ockam_ref.wire.api import ApiError, Method, RequestHeader, ResponseHeader, Status
 from ockam_ref.wire.channel_message import ChannelPayload, Close, RefreshCredentials
+from ockam_ref.wire.cursor import Buffer
 from ockam_ref.wire.portal_message import Payload, PortalMessage, Signal
+from ockam_ref.wire.puncture_message import PuncturePayload, PunctureSignal
+from ockam_ref.wire.puncture_negotiation import Introduction
+from ockam_ref.wire.rendezvous_message import MyAddress, RendezvousPong, RendezvousRequest
 from ockam_ref.wire.schema import (
     BARE_DATA,
     BARE_UINT,
@@ -56,7 +60,12 @@ __all__ = [
     "BARE_UINT",
     "CHANNEL_MESSAGE",
     "FRAME",
+    "INTEGERS",
+    "INTRODUCTION",
     "PORTAL_MESSAGE",
+    "PUNCTURE_MESSAGE",
+    "RENDEZVOUS_REQUEST",
+    "RENDEZVOUS_RESPONSE",
     "REQUEST_HEADER",
     "RESPONSE_HEADER",
     "ROUTE",
@@ -273,6 +282,62 @@ class _Padded(Part):
 
 
 CHANNEL_MESSAGE = ThenIgnored(_Padded())
+
+# rendezvous, negotiation and puncture
+
+
+class _Integers(Part):
+    """Bytes as an array of integers."""
+
+    def read(self, stream: io.BytesIO) -> bytes:
+        return bytes(ListOf(U8).parse_stream(stream))
+
+    def write(self, value: Buffer) -> bytes:
+        return ListOf(U8).build(tuple(value))
+
+
+class _Unit(Part):
+    """The place of the fields of a variant without any: one item of any kind; an empty array when written."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__()
+        self.value = value
+
+    def read(self, stream: io.BytesIO) -> Any:
+        ANY_ITEM.parse_stream(stream)
+        return self.value
+
+    def write(self, value: Any) -> bytes:
+        del value
+        return b"\x80"
+
+
+INTEGERS = _Integers()
+PING, GET_MY_ADDRESS = RendezvousRequest
+RENDEZVOUS_REQUEST = ThenIgnored(EnumOf({0: (PING, _Unit(PING)), 1: (GET_MY_ADDRESS, _Unit(GET_MY_ADDRESS))}))
+RENDEZVOUS_RESPONSE = ThenIgnored(
+    EnumOf(
+        {
+            0: (RendezvousPong, _Unit(RendezvousPong())),
+            1: (MyAddress, As(MyAddress, ArrayStruct("address" / TEXT))),
+        }
+    )
+)
+INTRODUCTION = ThenIgnored(
+    As(Introduction, ArrayStruct("public_address" / TEXT, "remote_worker" / INTEGERS)),
+)
+PUNCTURE_PAYLOAD = As(
+    PuncturePayload, ArrayStruct("onward_route" / ROUTE, "return_route" / ROUTE, "payload" / INTEGERS)
+)
+PUNCTURE_MESSAGE = ThenIgnored(
+    EnumOf(
+        {
+            0: (PunctureSignal.PING, _Unit(PunctureSignal.PING)),
+            1: (PunctureSignal.PONG, _Unit(PunctureSignal.PONG)),
+            2: (PuncturePayload, PUNCTURE_PAYLOAD),
+        }
+    )
+)
 
 # requests and responses
 

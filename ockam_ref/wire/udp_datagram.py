@@ -40,6 +40,8 @@ MAX_SLICES: Final = MAX_U16
 """Slices of one message; 33 MiB at our slice length, so that the limit of a message comes first."""
 
 _ARRAY_AND_VERSION: Final = b"\x85\x01"
+_UP_TO_256: Final = tuple(map(encode_uint, range(256)))
+_BYTES: Final = tuple(bytes((n,)) for n in range(256))
 
 
 class Slice(NamedTuple):
@@ -99,23 +101,32 @@ def cut_message(number: int, message: bytes, slice_length: int = SLICE_LENGTH) -
     total = -(-length // slice_length)
     if not 0 < length <= MAX_MESSAGE_LENGTH or total > MAX_SLICES:
         raise MisuseError(ErrorCode.TOO_LONG, f"{length} bytes cannot be cut into slices of {slice_length}")
-    heads = slice_heads(number, 0, total - 1, total, slice_length)
-    starts = range(0, length - slice_length, slice_length)
-    datagrams = [head + message[start : start + slice_length] for start, head in zip(starts, heads, strict=True)]
-    rest = message[(total - 1) * slice_length :]
-    datagrams.append(encode_slice(Slice(number, total - 1, total, rest)))
+    datagrams: list[bytes] = []
+    for heads in slice_heads(number, 0, total - 1, total, slice_length):
+        starts = range(len(datagrams) * slice_length, length, slice_length)
+        datagrams += [head + message[start : start + slice_length] for head, start in zip(heads, starts, strict=False)]
+    datagrams.append(encode_slice(Slice(number, total - 1, total, message[(total - 1) * slice_length :])))
     return tuple(datagrams)
 
 
-def slice_heads(number: int, start: int, stop: int, total: int, length: int) -> Iterator[bytes]:
-    """Yield what stands in front of slices ``start`` to ``stop``, each of ``length`` bytes, as nodes write it."""
+def slice_heads(number: int, start: int, stop: int, total: int, length: int) -> Iterator[list[bytes]]:
+    """Yield what stands in front of slices ``start`` to ``stop``, each of ``length`` bytes, as nodes write it.
+
+    They come in runs of heads of one length, none of which crosses a multiple of 256.
+    """
     front = _ARRAY_AND_VERSION + encode_uint(number)
     back = encode_uint(total) + bytes_head(length)
-    for offset in range(start, min(256, stop)):
-        yield front + encode_uint(offset) + back
-    front += b"\x19"
-    for offset in range(max(256, start), stop):
-        yield front + offset.to_bytes(2, "big") + back
+    while start < stop:
+        if start < 256:
+            end = min(stop, 24 if start < 24 else 256)
+            run = _UP_TO_256[start:end]
+            begin = front
+        else:
+            end = min(stop, (start | 0xFF) + 1)
+            run = _BYTES[start & 0xFF : (end - 1 & 0xFF) + 1]
+            begin = front + b"\x19" + _BYTES[start >> 8]
+        yield [begin + offset + back for offset in run]
+        start = end
 
 
 def decode_slice(data: Buffer) -> AnySlice:

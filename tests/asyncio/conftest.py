@@ -166,7 +166,7 @@ class Portal:
     def __init__(self, stack: AsyncExitStack) -> None:
         self._stack = stack
 
-    async def open(self, target: str, way: str, **options: Any) -> str:
+    async def open(self, target: str, way: str, *, datagrams: bool = False, **options: Any) -> str:
         enter = self._stack.enter_async_context
         self.outlet_node, self.inlet_node = await enter(Node.create()), await enter(Node.create())
         flow: Any
@@ -187,9 +187,12 @@ class Portal:
             alice = self.inlet_node.create_identity()
             hops = (await self.inlet_node.create_secure_channel(alice, (*hops, "api"), trust=bob.identifier),)
         self.hops, self.flow = hops, flow
-        self.outlet = await self.outlet_node.create_outlet("outlet", target, consumer_of=(flow,), **options)
-        self.inlet = await self.inlet_node.create_inlet("127.0.0.1:0", (*hops, "outlet"), **options)
-        return self.inlet.address
+        create_outlet: Any = self.outlet_node.create_udp_outlet if datagrams else self.outlet_node.create_outlet
+        create_inlet: Any = self.inlet_node.create_udp_inlet if datagrams else self.inlet_node.create_inlet
+        self.outlet = await create_outlet("outlet", target, consumer_of=(flow,), **options)
+        self.inlet = await create_inlet("127.0.0.1:0", (*hops, "outlet"), **options)
+        listening: str = self.inlet.address
+        return listening
 
 
 WAYS: Final = ("plain", "channel", "relay", "relay-channel")

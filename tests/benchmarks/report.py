@@ -57,7 +57,7 @@ def figures_table(summary: Mapping[str, Figures]) -> str:
         rivals = (RUST, SSH) if name in (ASYNCIO, UVLOOP) else (SSH,) if name == RUST else ()
         present = (rival for rival in rivals if rival in summary)
         rows.extend([f"  x {rival}", *_ratios(figures, summary[rival])] for rival in present)
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def goals_table(goals: list[Goal]) -> str:
@@ -66,7 +66,7 @@ def goals_table(goals: list[Goal]) -> str:
     for goal in goals:
         sign = ">=" if goal.at_least else "<="
         rows.append([goal.name, f"{goal.measured:.2f}{goal.unit}", f"{sign} {goal.limit:g}{goal.unit}", goal.verdict])
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def goals_of(
@@ -114,7 +114,7 @@ def _joined(processes: list[float], digits: int) -> str:
     return "/".join(f"{figure:.{digits}f}" for figure in processes)
 
 
-def _aligned(rows: list[list[str]]) -> str:
+def aligned(rows: list[list[str]]) -> str:
     """Return the rows as text: names to the left, everything else to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []

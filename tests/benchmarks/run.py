@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rounds = _tunnels([contender for contender in contenders() if wanted(contender.name)], effort)
     summary = {name: medians(measured) for name, measured in rounds.items()}
     channels = _channels(effort) if wanted(CHANNELS) else {}
-    begun = _attempt(START_UP, partial(start_up, effort.starts)) if wanted(START_UP) else None
+    begun = attempt(START_UP, partial(start_up, effort.starts)) if wanted(START_UP) else None
 
     print(f"\n{_conditions(effort)}\n")
     if summary:
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("\n" + goals_table(goals))
     if options.json:
         document: dict[str, Any] = {
-            "conditions": {"machine": _machine(), "effort": asdict(effort)},
+            "conditions": {"machine": machine(), "effort": asdict(effort)},
             "medians": {name: asdict(figures) for name, figures in summary.items()},
             "rounds": {name: [asdict(figures) for figures in measured] for name, measured in rounds.items()},
             "channels_per_s": channels,
@@ -89,7 +89,7 @@ def _tunnels(wanted: list[Contender], effort: Effort) -> dict[str, list[Figures]
     able = []
     for contender in wanted:
         if contender.missing:
-            _say(f"{contender.name}: not measured, {contender.missing}")
+            say(f"{contender.name}: not measured, {contender.missing}")
         else:
             able.append(contender)
     if not able:
@@ -98,8 +98,8 @@ def _tunnels(wanted: list[Contender], effort: Effort) -> dict[str, list[Figures]
         target = peers.start("target", [sys.executable, "-m", "tests.benchmarks.load"]).ready()["listen"]
         for number in range(effort.rounds):
             for contender in list(able):
-                _say(f"round {number + 1} of {effort.rounds}: {contender.name}")
-                figures = _attempt(contender.name, partial(measure, contender, target, effort))
+                say(f"round {number + 1} of {effort.rounds}: {contender.name}")
+                figures = attempt(contender.name, partial(measure, contender, target, effort))
                 if figures is None:
                     able.remove(contender)
                     measured.pop(contender.name, None)
@@ -114,15 +114,15 @@ def _channels(effort: Effort) -> dict[str, float]:
     programs = {"ours": [sys.executable, "-m", "tests.benchmarks.channels", *count]}
     binary, missing = rust_binary()
     if binary is None:
-        _say(f"{CHANNELS} of {RUST}: not measured, {missing}")
+        say(f"{CHANNELS} of {RUST}: not measured, {missing}")
     else:
         programs[RUST] = [str(binary), CHANNELS, *count]
 
     rates: dict[str, list[float]] = {name: [] for name in programs}
     for number in range(effort.rounds):
         for name, program in programs.items():
-            _say(f"round {number + 1} of {effort.rounds}: {CHANNELS} of {name}")
-            rate = _attempt(f"{CHANNELS} of {name}", partial(_rate, program))
+            say(f"round {number + 1} of {effort.rounds}: {CHANNELS} of {name}")
+            rate = attempt(f"{CHANNELS} of {name}", partial(_rate, program))
             if rate is not None:
                 rates[name].append(rate)
     return {name: median(measured) for name, measured in rates.items() if measured}
@@ -133,31 +133,31 @@ def _rate(program: list[str]) -> float:
         return float(peers.start(CHANNELS, program).event("done", timeout=60)["per_second"])
 
 
-def _attempt(name: str, work: Callable[[], T]) -> T | None:
+def attempt(name: str, work: Callable[[], T]) -> T | None:
     try:
         return work()
     except _FAILURES as failure:
         # What a process said is in between; its last line is the one that tells.
         lines = str(failure).strip().splitlines() or [type(failure).__name__]
-        _say(f"{name}: not measured, {': '.join(dict.fromkeys((lines[0], lines[-1])))}")
+        say(f"{name}: not measured, {': '.join(dict.fromkeys((lines[0], lines[-1])))}")
         return None
 
 
 def _conditions(effort: Effort) -> str:
-    machine = _machine()
+    found = machine()
     return (
-        f"Medians of {effort.rounds} rounds, {effort.bulk_bytes // _MIB} MiB each way, {machine['processors']} processors,"
-        f" Python {machine['python']}, Linux {machine['kernel']}.\n"
+        f"Medians of {effort.rounds} rounds, {effort.bulk_bytes // _MIB} MiB each way, {found['processors']} processors,"
+        f" Python {found['python']}, Linux {found['kernel']}.\n"
         "Three processes with the channel end to end over the relay; ssh -L through an ssh -W hop; "
         "figures of each process are those of hub/outlet/inlet."
     )
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
     return {"python": platform.python_version(), "kernel": platform.release(), "processors": os.cpu_count()}
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 

@@ -27,6 +27,7 @@ COMMANDS = {
         "--hub HOST:PORT",
         "--relay NAME",
         "--listen HOST:PORT",
+        "--rendezvous HOST:PORT",
         "--no-channel",
         "--outlet ADDRESS",
         "--channel-listener ADDRESS",
@@ -38,12 +39,39 @@ COMMANDS = {
         "--hub HOST:PORT",
         "--node HOST:PORT",
         "--expect IDENTIFIER",
+        "--rendezvous HOST:PORT",
         "--no-channel",
         "--outlet ADDRESS",
         "--channel-listener ADDRESS",
         "--json",
     ),
+    "udp-outlet": (
+        "TARGET",
+        "--hub HOST:PORT",
+        "--relay NAME",
+        "--listen HOST:PORT",
+        "--no-channel",
+        "--outlet ADDRESS",
+        "--channel-listener ADDRESS",
+        "--static-forwarding-service ADDRESS",
+        "--idle-timeout SECONDS",
+        "--json",
+    ),
+    "udp-inlet": (
+        "LISTEN [FORWARDING_ADDRESS]",
+        "--hub HOST:PORT",
+        "--node HOST:PORT",
+        "--expect IDENTIFIER",
+        "--no-channel",
+        "--outlet ADDRESS",
+        "--channel-listener ADDRESS",
+        "--idle-timeout SECONDS",
+        "--json",
+    ),
+    "rendezvous": ("--listen HOST:PORT", "--health-check HOST:PORT", "--json"),
     "send": ("ROUTE TEXT", "--timeout SECONDS", "--json"),
+    "route": ("ROUTE", "--bulk MIB", "--repeat", "--svg FILE", "--processes", "--no-channel", "--json"),
+    "transports": ("--json",),
     "demo": (),
 }
 SLOW_IMPORTS = {"asyncio", "construct", "cryptography", "ockam_transports", "uvloop"}
@@ -53,7 +81,7 @@ SLOW_IMPORTS = {"asyncio", "construct", "cryptography", "ockam_transports", "uvl
 def test_help_names_the_commands() -> None:
     shown = run("--help")
     assert shown.code == 0
-    listed = re.findall(r"^  (\w+)  +\S", shown.output.partition("Commands:\n")[2], re.MULTILINE)
+    listed = re.findall(r"^  ([\w-]+)  +\S", shown.output.partition("Commands:\n")[2], re.MULTILINE)
     assert listed == list(COMMANDS)
 
 

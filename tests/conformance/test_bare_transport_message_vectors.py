@@ -8,7 +8,11 @@ import pytest
 
 from ockam_ref.errors import DecodeError, ErrorCode
 from ockam_ref.wire.address import parse_address
-from ockam_ref.wire.bare_transport_message import decode_bare_transport_message, encode_bare_transport_message
+from ockam_ref.wire.bare_transport_message import (
+    decode_any_bare_transport_message,
+    decode_bare_transport_message,
+    encode_bare_transport_message,
+)
 from ockam_ref.wire.schemas import BARE_TRANSPORT_MESSAGE, strict_parse
 from ockam_ref.wire.transport_message import TransportMessage
 
@@ -34,6 +38,7 @@ def value_of(vector: dict[str, Any]) -> TransportMessage:
 def test_a_message(vector: dict[str, Any]) -> None:
     data, value = bytes.fromhex(vector["bytes"]), value_of(vector)
     assert decode_bare_transport_message(data) == value
+    assert decode_any_bare_transport_message(data) == value
     assert strict_parse(BARE_TRANSPORT_MESSAGE, data) == value
     written = {
         "current": encode_bare_transport_message(value),

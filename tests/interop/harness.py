@@ -92,7 +92,19 @@ class Via:
     hop: str
 
 
-Way: TypeAlias = Direct | Relayed | Via
+@dataclass(frozen=True, slots=True)
+class Udp:
+    """The other node is bound to a UDP address; ``hop`` is a worker there that passes messages on, on a middle node.
+
+    With ``fixed``, our own end talks with that address only.
+    """
+
+    node: str
+    hop: str | None = None
+    fixed: bool = False
+
+
+Way: TypeAlias = Direct | Relayed | Via | Udp
 
 
 class Implementation(Protocol):
@@ -108,6 +120,12 @@ class Implementation(Protocol):
 
     def middle(self, responder: str) -> Event:
         """Start a node that listens and whose worker ``forward_to_responder`` passes on to the responder."""
+
+    def udp_responder(self) -> Event:
+        """Start a node that is bound to a UDP address, with secure channel listener and echo workers."""
+
+    def udp_middle(self, responder: str, *, onward: str) -> Event:
+        """Start a node whose worker passes on from TCP to the responder's UDP address, or the other way round."""
 
     def outlet(
         self, target: str, *, hub: str | None = None, relay: str | None = None, channel: bool = True
@@ -141,6 +159,14 @@ class Program:
 
     def middle(self, responder: str) -> Event:
         return self.start("middle", "--listen", ANY_PORT, "--connect", responder).ready()
+
+    def udp_responder(self) -> Event:
+        return self.start("udp-node", "--bind", ANY_PORT).ready()
+
+    def udp_middle(self, responder: str, *, onward: str) -> Event:
+        if onward == "udp":
+            return self.start("udp-middle", "--listen", ANY_PORT, "--udp", responder).ready()
+        return self.start("udp-middle", "--bind", ANY_PORT, "--connect", responder).ready()
 
     def outlet(
         self,
@@ -197,6 +223,8 @@ class CommandLine:
         self._peers = peers
         self._program = python_program(peers)
         self.middle = self._program.middle
+        self.udp_responder = self._program.udp_responder
+        self.udp_middle = self._program.udp_middle
         self.echo = self._program.echo
 
     def start(self, *words: str) -> Peer:
@@ -223,8 +251,8 @@ class CommandLine:
                 place = ["--node", node]
             case Relayed(hub, forwarding_address):
                 place = ["--hub", hub, forwarding_address]
-            case Via():
-                raise ValueError("our command knows no inlet through a middle node: use the program")
+            case Via() | Udp():
+                raise ValueError("our command knows no inlet through a middle node or over UDP: use the program")
         options = [*option("--expect", expect), *flag("--no-channel", on=not channel)]
         return self.start("inlet", ANY_PORT, *place, *options)
 
@@ -242,6 +270,8 @@ def way_options(way: Way) -> list[str]:
             return ["--hub", hub, "--forwarding-address", forwarding_address]
         case Via(middle, hop):
             return ["--via", middle, "--hop", hop]
+        case Udp(node, hop, fixed):
+            return ["--udp", node, *option("--hop", hop), *flag("--fixed-peer", on=fixed)]
 
 
 def flag(name: str, *, on: bool) -> list[str]:

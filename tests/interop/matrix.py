@@ -31,6 +31,10 @@ class Row(StrEnum):
     PORTAL_CHANNEL = "portal-channel"
     PORTAL_RELAY = "portal-channel-relay"
     TWO_HOPS = "two-hops"
+    ECHO_UDP = "echo-udp"
+    ECHO_UDP_CHANNEL = "echo-udp-channel"
+    TCP_THEN_UDP = "tcp-then-udp"
+    UDP_THEN_TCP = "udp-then-tcp"
 
 
 TITLES: Final[Mapping[Row, str]] = {
@@ -40,9 +44,18 @@ TITLES: Final[Mapping[Row, str]] = {
     Row.PORTAL_CHANNEL: "Portal in a secure channel",
     Row.PORTAL_RELAY: "Portal in a secure channel over the relay of a hub",
     Row.TWO_HOPS: "Echo over a secure channel over two TCP hops",
+    Row.ECHO_UDP: "Echo over UDP",
+    Row.ECHO_UDP_CHANNEL: "Echo over a secure channel over UDP",
+    Row.TCP_THEN_UDP: "Echo over a secure channel over TCP, then UDP",
+    Row.UDP_THEN_TCP: "Echo over a secure channel over UDP, then TCP",
 }
 
-THROUGH: Final[Mapping[Row, str]] = {Row.PORTAL_RELAY: "hub", Row.TWO_HOPS: "middle node"}
+THROUGH: Final[Mapping[Row, str]] = {
+    Row.PORTAL_RELAY: "hub",
+    Row.TWO_HOPS: "middle node",
+    Row.TCP_THEN_UDP: "middle node",
+    Row.UDP_THEN_TCP: "middle node",
+}
 """Rows where a third node takes part, and what it is."""
 
 

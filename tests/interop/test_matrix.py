@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.interop.harness import Direct, Implementation, Relayed, Via
+from tests.interop.harness import Direct, Implementation, Relayed, Udp, Via
 from tests.interop.matrix import Cell, Row, cells
 from tests.interop.traffic import BULK, Target, check_portal
 
@@ -40,6 +40,35 @@ def test_two_hops(cell: Cell, implementation: ByName) -> None:
     done = implementation(cell.initiator).echo(
         Via(middle["listen"], "forward_to_responder"), total=BULK, channel=True, expect=responder["identifier"]
     )
+    assert done["bytes"] == BULK
+
+
+@rows(Row.ECHO_UDP, Row.ECHO_UDP_CHANNEL)
+def test_echo_over_udp(cell: Cell, implementation: ByName) -> None:
+    channel = cell.row is Row.ECHO_UDP_CHANNEL
+    responder = implementation(cell.responder).udp_responder()
+    done = implementation(cell.initiator).echo(
+        Udp(responder["listen"], fixed=channel),
+        total=BULK,
+        channel=channel,
+        expect=responder["identifier"] if channel else None,
+    )
+    assert done["bytes"] == BULK
+
+
+@rows(Row.TCP_THEN_UDP, Row.UDP_THEN_TCP)
+def test_between_tcp_and_udp(cell: Cell, implementation: ByName) -> None:
+    assert cell.between is not None
+    responding, between = implementation(cell.responder), implementation(cell.between)
+    if cell.row is Row.TCP_THEN_UDP:
+        responder = responding.udp_responder()
+        middle = between.udp_middle(responder["listen"], onward="udp")
+        way: Via | Udp = Via(middle["listen"], "forward_to_responder")
+    else:
+        responder = responding.responder()
+        middle = between.udp_middle(responder["listen"], onward="tcp")
+        way = Udp(middle["listen"], "forward_to_responder")
+    done = implementation(cell.initiator).echo(way, total=BULK, channel=True, expect=responder["identifier"])
     assert done["bytes"] == BULK
 
 

@@ -1,84 +1,24 @@
-"""The wheel holds two packages and nothing else, and works with the dependencies that it declares and no others.
-
-Nothing is downloaded: the declared dependencies are linked, file by file, from the environment that runs the tests.
-"""
+"""The wheel holds two packages and nothing else, and works with the dependencies that it declares and no others."""
 
 import re
-import subprocess
-import sys
 import zipfile
-from email.parser import HeaderParser
-from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from typing import Final
 
 import pytest
-from packaging.requirements import Requirement
 
-CHECKOUT: Final = Path(__file__).resolve().parent.parent.parent
+from tests.packaging.conftest import CHECKOUT, declared, make_environment, run
+
 PACKAGES: Final = {
     "ockam_ref": CHECKOUT / "ockam_ref",
     "ockam_transports": CHECKOUT / "transports" / "ockam_transports",
 }
-PIP: Final = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input")
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built as pip builds it, in a folder of its own."""
-    folder = tmp_path_factory.mktemp("wheel")
-    run(*PIP, "wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", folder, CHECKOUT, cwd=folder)
-    (found,) = folder.glob("*.whl")
-    return found
 
 
 @pytest.fixture(scope="module")
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The ``bin`` of a fresh virtual environment with the wheel and what it declares."""
-    folder = tmp_path_factory.mktemp("environment")
-    run(sys.executable, "-m", "venv", "--without-pip", folder, cwd=folder)
-    python = folder / "bin" / "python"
-    run(*PIP, "--python", python, "install", "--no-deps", "--no-index", wheel, cwd=folder)
-    (site_packages,) = folder.glob("lib/python*/site-packages")
-    for dependency in closure(declared(wheel)):
-        link(dependency, site_packages)
-    return folder / "bin"
-
-
-def run(*command: object, cwd: Path) -> str:
-    done = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{command}:\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def declared(wheel: Path) -> list[Requirement]:
-    """Return the requirements of the wheel without its extras."""
-    with zipfile.ZipFile(wheel) as archive:
-        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-        metadata = HeaderParser().parsestr(archive.read(name).decode())
-    return needed(metadata.get_all("Requires-Dist") or [])
-
-
-def needed(lines: list[str]) -> list[Requirement]:
-    parsed = [Requirement(line) for line in lines]
-    return [one for one in parsed if one.marker is None or one.marker.evaluate({"extra": ""})]
-
-
-def closure(requirements: list[Requirement]) -> list[Distribution]:
-    found: dict[str, Distribution] = {}
-    while requirements:
-        requirement = requirements.pop()
-        if requirement.name not in found:
-            found[requirement.name] = distribution(requirement.name)
-            assert requirement.specifier.contains(found[requirement.name].version, prereleases=True)
-            requirements += needed(found[requirement.name].requires or [])
-    return list(found.values())
-
-
-def link(dependency: Distribution, site_packages: Path) -> None:
-    tops = {file.parts[0] for file in dependency.files or [] if file.parts[0] not in {"..", "__pycache__"}}
-    for top in tops:
-        (site_packages / top).symlink_to(Path(str(dependency.locate_file(top))))
+    return make_environment(tmp_path_factory.mktemp("environment"), wheel)
 
 
 def test_top_level_names(wheel: Path) -> None:
@@ -113,10 +53,10 @@ def test_the_command_works(environment: Path, tmp_path: Path, command: tuple[str
     program, *arguments = command
     text = run(environment / program, *arguments, "--help", cwd=tmp_path)
     assert text.startswith("Usage: ockam-ref")
-    assert {"hub", "outlet", "inlet", "send", "demo"} <= set(text.split())
+    assert {"hub", "outlet", "inlet", "send", "transports", "demo"} <= set(text.split())
 
 
-@pytest.mark.parametrize("command", ["hub", "outlet", "inlet", "send", "demo"])
+@pytest.mark.parametrize("command", ["hub", "outlet", "inlet", "send", "transports", "demo"])
 def test_every_subcommand_finds_what_it_imports(environment: Path, tmp_path: Path, command: str) -> None:
     assert "Usage:" in run(environment / "ockam-ref", command, "--help", cwd=tmp_path)
 

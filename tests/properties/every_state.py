@@ -33,6 +33,7 @@ from ockam_ref.events import (
     MessageHanded,
     MessageReceived,
     MtuChanged,
+    PathOffered,
     PauseChanged,
     PeerCompared,
     RecoveryAgreed,
@@ -122,6 +123,7 @@ EVENTS: Mapping[type, Callable[[Surroundings], Iterable[WorkerEvent]]] = {
     RouteChanged: lambda _: (
         RouteChanged(route, peer, LATER) for route in ((), (local("way"),)) for peer in (None, bytes(32))
     ),
+    PathOffered: lambda _: (PathOffered((local("way"),), packet, LATER) for packet in (1000, 100_000)),
     PauseChanged: lambda _: (PauseChanged(paused, LATER) for paused in (True, False)),
 }
 

@@ -15,11 +15,14 @@ from ockam_ref.channels.listener import MAX_HALF_OPEN_CHANNELS, Listening, Secur
 from ockam_ref.events import LinkClosed, LinkFinished, PeerCompared, StopRequested
 from ockam_ref.machine import LinkId
 from ockam_ref.noise.primitives import MAX_NONCE
-from ockam_ref.portals import connection, inlet, outlet
+from ockam_ref.portals import connection, inlet, outlet, udp_inlet, udp_outlet
 from ockam_ref.portals.connection import Ended, Running
 from ockam_ref.portals.credit import MARK_EVERY_BYTES, WINDOW_BYTES
 from ockam_ref.portals.inlet import Inlet, InletState
 from ockam_ref.portals.outlet import MAX_OUTLET_CONNECTIONS, Outlet, OutletState
+from ockam_ref.portals.udp_inlet import MAX_PINGS, UdpInlet, UdpInletState
+from ockam_ref.portals.udp_outlet import MAX_WAITING_DATAGRAMS, UdpOutlet, UdpOutletState
+from ockam_ref.portals.udp_session import MAX_DATAGRAM_BYTES, MAX_SESSIONS
 from ockam_ref.wire.address import local
 from ockam_ref.wire.channel_message import Close, RefreshCredentials, encode_channel_message
 from ockam_ref.wire.local_message import channel_local_info
@@ -70,6 +73,7 @@ from tests.unit.portals.ends import (
     start_inlet_connection,
     start_outlet_connection,
 )
+from tests.unit.portals.udp_ends import AT_U, ENDPOINT, KEY, carrying_outlet, start_udp_inlet, start_udp_outlet
 
 # ---- channels
 
@@ -296,23 +300,87 @@ state_table(
     terminal=(Ended,),
 )
 
+# ---- portals for datagrams
+
+LONG = (payload(bytes(MAX_DATAGRAM_BYTES + 1)), payload(bytes(MAX_DATAGRAM_BYTES)))
+
+
+def udp_outlet_full() -> Any:
+    end = start_udp_outlet()
+    for _ in range(MAX_WAITING_DATAGRAMS):
+        end.take(message(KEY, payload(b"x")))
+    return end.state
+
+
+state_table(
+    udp_inlet.INLET,
+    {
+        "ready": lambda: UdpInletState(INLET, UdpInlet(ENDPOINT, WAY)),
+        "paused": lambda: UdpInletState(INLET, UdpInlet(ENDPOINT, WAY, paused=True)),
+        "without a way": lambda: UdpInletState(INLET, UdpInlet(ENDPOINT, ())),
+        "full": lambda: UdpInletState(INLET, UdpInlet(ENDPOINT, WAY), MAX_SESSIONS),
+    },
+    surroundings=Surroundings(addresses=(INLET,), link=ENDPOINT),
+)
+state_table(
+    udp_inlet.SESSION,
+    {
+        "carrying": lambda: start_udp_inlet().state,
+        "carrying in a channel": lambda: start_udp_inlet(peer=ALICE.identifier.value).state,
+        "not answered": lambda: replace(start_udp_inlet().state, pings=MAX_PINGS),
+        "heard": lambda: replace(start_udp_inlet().state, awaiting=False),
+        "ended": Ended,
+    },
+    surroundings=Surroundings(
+        addresses=(AT_U, INLET, WAY[0]), payloads=LONG, link=ENDPOINT, timers=("check",), local_infos=IDENTITIES
+    ),
+    terminal=(Ended,),
+)
+state_table(
+    udp_outlet.OUTLET,
+    {
+        "idle": lambda: UdpOutletState(UdpOutlet(OUTLET, "target:53")),
+        "full": lambda: UdpOutletState(
+            UdpOutlet(OUTLET, "target:53"), frozenset(local(f"session {number}") for number in range(MAX_SESSIONS))
+        ),
+    },
+    surroundings=Surroundings(addresses=(OUTLET,), payloads=LONG, local_infos=IDENTITIES),
+)
+state_table(
+    udp_outlet.SESSION,
+    {
+        "opening": lambda: start_udp_outlet().state,
+        "opening, full": udp_outlet_full,
+        "carrying": lambda: carrying_outlet().state,
+        "ended": Ended,
+    },
+    surroundings=Surroundings(
+        addresses=(KEY, OUTLET, local("b.hop")),
+        payloads=LONG,
+        link=TARGET,
+        timers=("check",),
+        local_infos=IDENTITIES,
+    ),
+    terminal=(Ended,),
+)
+
 CASES = [(table, name) for table in TABLES.values() for name in table.builders]
 EVENTS_OF = {table.machine.name: list(table.events()) for table in TABLES.values()}
 
 
-@pytest.mark.spec("CH-34", "PT-35")
+@pytest.mark.spec("CH-34", "PT-35", "DP-20")
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 def test_nothing_is_forgotten(table: StateTable) -> None:
     check_complete(table)
 
 
-@pytest.mark.spec("CH-34", "PT-35")
+@pytest.mark.spec("CH-34", "PT-35", "DP-20")
 @pytest.mark.parametrize("package", ["ockam_ref.channels", "ockam_ref.portals"])
 def test_every_machine_has_a_table(package: str) -> None:
     check_all_machines(package, TABLES.values())
 
 
-@pytest.mark.spec("CH-34", "PT-35")
+@pytest.mark.spec("CH-34", "PT-35", "DP-20")
 @pytest.mark.parametrize(("table", "name"), CASES, ids=[f"{table.machine.name}: {name}" for table, name in CASES])
 def test_every_event(table: StateTable, name: str) -> None:
     state = table.builders[name]()
@@ -321,7 +389,7 @@ def test_every_event(table: StateTable, name: str) -> None:
     assert {type(event) for event in EVENTS_OF[table.machine.name]} == EVENT_TYPES
 
 
-@pytest.mark.spec("CH-34", "PT-35")
+@pytest.mark.spec("CH-34", "PT-35", "DP-20")
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 @settings(max_examples=60)
 @given(data=st.data())
@@ -331,7 +399,7 @@ def test_sequences_of_events(table: StateTable, data: st.DataObject) -> None:
         state = check(table, state, event)
 
 
-@pytest.mark.spec("CH-34", "PT-35")
+@pytest.mark.spec("CH-34", "PT-35", "DP-20")
 def test_the_tables_of_transitions_name_the_states() -> None:
     check_transitions(initiator, state_types(initiator.MACHINE))
     check_transitions(responder, state_types(responder.MACHINE))
@@ -339,6 +407,8 @@ def test_the_tables_of_transitions_name_the_states() -> None:
     check_transitions(channel, frozenset((Open, Closed)))
     check_transitions(inlet, state_types(inlet.INLET) | state_types(inlet.CONNECTION))
     check_transitions(outlet, state_types(outlet.OUTLET) | state_types(outlet.CONNECTION))
+    check_transitions(udp_inlet, state_types(udp_inlet.INLET) | state_types(udp_inlet.SESSION))
+    check_transitions(udp_outlet, state_types(udp_outlet.OUTLET) | state_types(udp_outlet.SESSION))
     check_transitions(connection, frozenset((Running, Ended)))
 
 

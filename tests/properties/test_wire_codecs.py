@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ockam_ref.errors import DecodeError
-from ockam_ref.wire import bare
+from ockam_ref.wire import bare, cbor
 from ockam_ref.wire.address import (
     Address,
     encode_address_bare,
@@ -38,6 +38,7 @@ from ockam_ref.wire.api import (
 )
 from ockam_ref.wire.bare import encode_data
 from ockam_ref.wire.bare_transport_message import (
+    decode_any_bare_transport_message,
     decode_bare_transport_message,
     encode_bare_transport_message,
 )
@@ -53,6 +54,22 @@ from ockam_ref.wire.channel_message import (
 )
 from ockam_ref.wire.cursor import Cursor
 from ockam_ref.wire.portal_message import Payload, Signal, decode_portal_message, encode_portal_message
+from ockam_ref.wire.puncture_message import (
+    PuncturePayload,
+    PunctureSignal,
+    decode_puncture_message,
+    encode_puncture_message,
+)
+from ockam_ref.wire.puncture_negotiation import Introduction, decode_introduction, encode_introduction
+from ockam_ref.wire.rendezvous_message import (
+    MyAddress,
+    RendezvousPong,
+    RendezvousRequest,
+    decode_rendezvous_request,
+    decode_rendezvous_response,
+    encode_rendezvous_request,
+    encode_rendezvous_response,
+)
 from ockam_ref.wire.route import (
     encode_route_bare,
     encode_route_cbor,
@@ -68,7 +85,12 @@ from ockam_ref.wire.schemas import (
     BARE_TRANSPORT_MESSAGE,
     BARE_UINT,
     CHANNEL_MESSAGE,
+    INTEGERS,
+    INTRODUCTION,
     PORTAL_MESSAGE,
+    PUNCTURE_MESSAGE,
+    RENDEZVOUS_REQUEST,
+    RENDEZVOUS_RESPONSE,
     REQUEST_HEADER,
     RESPONSE_HEADER,
     ROUTE,
@@ -118,6 +140,7 @@ ITEMS = CBOR_VALUES.map(encode_value)
 CHANNEL_MESSAGES = (
     CHANNEL_PAYLOADS | st.just(Close()) | st.builds(RefreshCredentials, ITEMS, st.lists(ITEMS, max_size=3).map(tuple))
 )
+PUNCTURE_MESSAGES = st.sampled_from(PunctureSignal) | st.builds(PuncturePayload, ROUTES, ROUTES, PAYLOADS)
 PORTAL_MESSAGES = st.sampled_from(Signal) | st.builds(Payload, PAYLOADS, st.none() | st.integers(0, 65535))
 ERRORS = st.recursive(
     st.builds(ApiError, st.none() | TEXT, st.none() | st.sampled_from(Method), st.none() | TEXT),
@@ -168,13 +191,37 @@ FORMATS = {
         TRANSPORT_MESSAGE,
     ),
     "bare transport message": Format(
-        TRANSPORT_MESSAGES, encode_bare_transport_message, (decode_bare_transport_message,), BARE_TRANSPORT_MESSAGE
+        TRANSPORT_MESSAGES,
+        encode_bare_transport_message,
+        (decode_bare_transport_message, decode_any_bare_transport_message),
+        BARE_TRANSPORT_MESSAGE,
     ),
     "datagram": Format(SLICES, encode_slice, (decode_slice, decode_any_slice), UDP_DATAGRAM),
     "channel message": Format(
         CHANNEL_MESSAGES, encode_channel_message, (decode_channel_message, decode_any_channel_message), CHANNEL_MESSAGE
     ),
     "portal message": Format(PORTAL_MESSAGES, encode_portal_message, (decode_portal_message,), PORTAL_MESSAGE),
+    "integers": Format(
+        st.binary(max_size=300) | st.binary(max_size=20).map(lambda data: data.replace(b"a", b"\x18")),
+        cbor.encode_integers,
+        (whole(cbor.read_integers), whole(cbor.read_any_integers)),
+        INTEGERS,
+    ),
+    "introduction": Format(
+        st.builds(Introduction, TEXT, VALUES), encode_introduction, (decode_introduction,), INTRODUCTION
+    ),
+    "puncture message": Format(
+        PUNCTURE_MESSAGES, encode_puncture_message, (decode_puncture_message,), PUNCTURE_MESSAGE
+    ),
+    "rendezvous request": Format(
+        st.sampled_from(RendezvousRequest), encode_rendezvous_request, (decode_rendezvous_request,), RENDEZVOUS_REQUEST
+    ),
+    "rendezvous response": Format(
+        st.just(RendezvousPong()) | st.builds(MyAddress, TEXT),
+        encode_rendezvous_response,
+        (decode_rendezvous_response,),
+        RENDEZVOUS_RESPONSE,
+    ),
     "error": Format(ERRORS, encode_error, (whole(read_error),), API_ERROR),
     "request header": Format(
         REQUEST_HEADERS,

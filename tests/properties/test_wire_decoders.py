@@ -13,14 +13,18 @@ from ockam_ref.errors import DecodeError
 from ockam_ref.wire import bare, cbor
 from ockam_ref.wire.address import parse_address, read_address_bare, read_address_cbor
 from ockam_ref.wire.api import decode_error, decode_request, decode_response, read_request_header, read_response_header
-from ockam_ref.wire.bare_transport_message import decode_bare_transport_message
+from ockam_ref.wire.bare_transport_message import decode_any_bare_transport_message, decode_bare_transport_message
 from ockam_ref.wire.body import Cbor, decode_body, read_bare_bytes
 from ockam_ref.wire.cbor_value import decode_value
 from ockam_ref.wire.channel_message import decode_any_channel_message, decode_channel_message
 from ockam_ref.wire.cursor import Cursor
 from ockam_ref.wire.local_message import SECURE_CHANNEL_IDENTIFIER, LocalInfo, find_channel_identifier
 from ockam_ref.wire.portal_message import decode_portal_message
+from ockam_ref.wire.puncture_message import decode_puncture_message
+from ockam_ref.wire.puncture_negotiation import decode_introduction
+from ockam_ref.wire.rendezvous_message import decode_rendezvous_request, decode_rendezvous_response
 from ockam_ref.wire.route import parse_route, read_route_bare, read_route_cbor
+from ockam_ref.wire.steady_message import decode_steady_message
 from ockam_ref.wire.transport_message import decode_any_transport_message, decode_transport_message
 from ockam_ref.wire.udp_datagram import decode_any_slice, decode_slice
 
@@ -60,9 +64,15 @@ DECODERS: dict[str, Decoder] = {
     "transport message": decode_transport_message,
     "any transport message": decode_any_transport_message,
     "bare transport message": decode_bare_transport_message,
+    "any bare transport message": decode_any_bare_transport_message,
     "datagram": decode_slice,
     "any datagram": decode_any_slice,
     "portal message": decode_portal_message,
+    "introduction": decode_introduction,
+    "puncture message": decode_puncture_message,
+    "rendezvous request": decode_rendezvous_request,
+    "rendezvous response": decode_rendezvous_response,
+    "steady message": decode_steady_message,
     "channel message": decode_channel_message,
     "any channel message": decode_any_channel_message,
     "request": decode_request,

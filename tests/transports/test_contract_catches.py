@@ -286,6 +286,7 @@ def play(name: str) -> None:
         test(run=run, rig=ImpatientRig())
 
 
+@pytest.mark.spec("TRN-3")
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_broken_rule_is_seen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     caught_by, breaks = FAULTS[name]

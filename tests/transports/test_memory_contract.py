@@ -18,6 +18,7 @@ class MemoryRig(Rig):
         monkeypatch.setattr(memory_link, "FLUSH_STALL_S", 0.02)
 
 
+@pytest.mark.spec("TRN-10", "TRN-11", "TRN-12", "TRN-13", "TRN-14", "TRN-15", "TRN-17", "TRN-18", "TRN-19", "TRN-21")
 class TestMemory(PacketContract):
     @pytest.fixture
     def rig(self) -> MemoryRig:

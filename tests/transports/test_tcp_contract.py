@@ -23,6 +23,8 @@ class TcpRig(Rig):
         monkeypatch.setattr(stream_socket, "FLUSH_STALL_S", 0.02)
 
 
+@pytest.mark.spec("TRN-10", "TRN-11", "TRN-12", "TRN-13", "TRN-14", "TRN-15", "TRN-16")
+@pytest.mark.spec("TRN-17", "TRN-18", "TRN-19", "TRN-20", "TRN-21")
 class TestTcp(StreamContract):
     @pytest.fixture
     def rig(self) -> TcpRig:

@@ -13,7 +13,7 @@ make it replaceable:
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 from ockam_ref.machine import LinkId
 
@@ -160,6 +160,14 @@ class Listener(Protocol):
         """Accept no more; the links accepted so far live on."""
 
 
+@runtime_checkable
+class SlowListener(Listener, Protocol):
+    """A listener that has something to give back, which takes time: a host that stops waits for it a moment."""
+
+    async def wait_closed(self) -> None:
+        """Return once everything is given back, after ``close`` and the end of the accepted links."""
+
+
 class Transport(Protocol):
     """A kind of link: how to open one, how to listen for them."""
 
@@ -201,7 +209,8 @@ class TransportPlugin:
     form: str
     """How messages lie in them, by its name in ``ockam_ref.links.forms``.
 
-    ``framed`` suits any stream of bytes, ``packet`` packets of any size.
+    ``framed`` suits any stream of bytes, ``packet`` packets of any size.  Datagrams have a form of their own, and this
+    is only a word for people.
     """
     address_form: str
     """The second half of its addresses, for people: ``host:port``."""
@@ -211,4 +220,13 @@ class TransportPlugin:
     """Make the transport for one host, on the running event loop.
 
     What is heavy is imported here or later, and raises ``OckamError`` with what to install where it is missing.
+    """
+    needs: tuple[str, ...] = ()
+    """The packages that ``create`` and what it makes import late, by the names under which they are imported."""
+    extra: str | None = None
+    """The extra of the plug-in's distribution that installs them."""
+    link_alias: Callable[[str | None], str] | None = None
+    """For old peers that want fixed names in return routes: that for a link to a target, ``None`` for accepted ones.
+
+    It is an address of ``transport_type``.  Without this, return routes hold the link's own address, as they should.
     """

@@ -79,6 +79,7 @@ class DatagramSink:
         self._pause: asyncio.TimerHandle | None = None
         self._writing = False
         self._reading = False
+        self._unread: deque[tuple[SocketAddress, list[bytes]]] = deque()
         self._relief_asked = False
         self._closing = False
         self._gone = False
@@ -100,6 +101,8 @@ class DatagramSink:
         """Begin, or go on, to read."""
         if not (self._reading or self._closing or self._socket is None):
             self._reading = True
+            if self._unread:
+                self._loop.call_soon(self._hand_over)
             self._loop.add_reader(self._fd, self._readable)
 
     def stop_reading(self) -> None:
@@ -143,8 +146,8 @@ class DatagramSink:
     def _count(self, datagrams: Sequence[Chunk]) -> int:
         return sum(map(len, datagrams))
 
-    def _received(self, where: SocketAddress, datagrams: list[bytes]) -> None:
-        """Hand over what came from one sender."""
+    def _received(self, where: SocketAddress, datagrams: list[bytes]) -> list[bytes]:
+        """Hand over what came from one sender; return what must wait because the host has stopped reading."""
         raise NotImplementedError
 
     def _told_lost(self, target: str, count: int, reason: str) -> None:
@@ -161,26 +164,40 @@ class DatagramSink:
         sock = self._socket
         batches: dict[SocketAddress, list[bytes]] = {}
         room = BYTES_PER_TURN
+        has_news = False
         for _ in range(READS_PER_TURN):
             if sock is None or room <= 0:
                 break
             try:
                 found = sock.receive()
             except (BlockingIOError, InterruptedError):
+                has_news = has_news or not batches
                 break
             except OSError as error:
                 self._loop.call_soon(self._end, describe(error))
                 self.stop_reading()
                 break
-            if found is not None:
-                where, datagrams = found
-                room -= len(datagrams) * len(datagrams[0])
-                known = batches.setdefault(where, datagrams)
-                if known is not datagrams:
-                    known += datagrams
-        for where, datagrams in batches.items():
-            if not self._closing:
-                self._received(where, datagrams)
+            if found is None:
+                has_news = True
+                continue
+            where, datagrams = found
+            room -= len(datagrams) * len(datagrams[0])
+            known = batches.setdefault(where, datagrams)
+            if known is not datagrams:
+                known += datagrams
+        if has_news and self._reading:  # uvloop calls no reader any more after news of a datagram that did not arrive
+            self._loop.remove_reader(self._fd)
+            self._loop.add_reader(self._fd, self._readable)
+        self._unread.extend(batches.items())
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Tell what was read, as long as the host reads: it may stop in the middle."""
+        while self._unread and self._reading:
+            where, datagrams = self._unread.popleft()
+            left = self._received(where, datagrams)
+            if left:
+                self._unread.appendleft((where, left))
 
     def _end(self, reason: str) -> None:
         if not (self._closing or self._gone):
@@ -266,6 +283,7 @@ class DatagramSink:
             self._socket.close()
             self._socket = None
         self._lanes.clear()
+        self._unread.clear()
         self.buffered = 0
         if self._closing:
             self._loop.call_soon(self._host.link_gone, self.id)

@@ -89,9 +89,10 @@ class DatagramSocket:
         for level, kind, data in ancillary:
             if level == _SOL_UDP and kind == _UDP_GRO:
                 size = int.from_bytes(data[:4], sys.byteorder)
+        whole = bytes(buffer[:length])
         if size >= length:
-            return where, [bytes(buffer[:length])]
-        return where, [bytes(buffer[start : min(start + size, length)]) for start in range(0, length, size)]
+            return where, [whole]
+        return where, [whole[start : start + size] for start in range(0, length, size)]  # the last may be shorter
 
     def send(self, datagrams: Sequence[Chunk], position: int, where: SocketAddress | None, most: int) -> int:
         """Send some of the datagrams from ``position`` on, at most ``most``; return how many have left, at least one.
@@ -122,11 +123,12 @@ class DatagramSocket:
 def _run_length(datagrams: Sequence[Chunk], position: int, size: int, most: int) -> int:
     """Return how many datagrams from ``position`` on go into one write: all of one size, the last may be shorter."""
     stop = min(len(datagrams), position + min(most, MAX_SEGMENTS, MAX_DATAGRAM_BYTES // size))
-    for index in range(position + 1, stop):
-        length = len(datagrams[index])
-        if length != size:
-            return index - position + (0 < length < size)
-    return stop - position
+    lengths = list(map(len, datagrams[position:stop]))
+    same = lengths.count(size)
+    if same < len(lengths):
+        same = next(index for index, length in enumerate(lengths) if length != size)
+        same += 0 < lengths[same] < size
+    return same
 
 
 def _again(call: Any, *arguments: Any) -> None:  # noqa: ANN401  # any call of a socket

@@ -105,6 +105,6 @@ PLUGIN: Final = TransportPlugin(
     kind=LinkKind.PACKET,
     form="packet",
     address_form="a name",
-    summary="Links between nodes of one program.",
+    summary="Links between nodes of one program",
     create=MemoryTransport,
 )

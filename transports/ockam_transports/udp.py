@@ -46,19 +46,21 @@ class UdpTransport:
             MisuseError: ``address`` cannot be read.
             OckamError: it cannot be bound.
         """
-        host, port = parse_host_port(address)
         sock = None
         try:
+            host, port = parse_host_port(address)
             found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
             family, _, _, _, where = found[0]
             sock = socket.socket(family, socket.SOCK_DGRAM)
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             sock.bind(where)
+        except MisuseError as error:
+            raise MisuseError(error.code, f"cannot bind UDP: {error}") from None
         except OSError as error:
             if sock is not None:
                 sock.close()
-            raise OckamError(ErrorCode.LINK_FAILED, f"cannot bind {address}: {describe(error)}") from None
+            raise OckamError(ErrorCode.LINK_FAILED, f"cannot bind UDP {address}: {describe(error)}") from None
         return UdpSocketEndpoint(link, self._host, self._loop, sock, offload=self._offload)
 
 
@@ -142,7 +144,7 @@ class UdpSocketEndpoint(DatagramSink):
         if len(self._known) > MAX_KNOWN_TARGETS:
             self._known.popitem(last=False)
 
-    def _received(self, where: SocketAddress, datagrams: list[bytes]) -> None:
+    def _received(self, where: SocketAddress, datagrams: list[bytes]) -> list[bytes]:
         text = self._texts.get(where)
         if text is None:
             if len(self._texts) >= MAX_KNOWN_TARGETS:
@@ -151,6 +153,7 @@ class UdpSocketEndpoint(DatagramSink):
         if where[3:] not in {(), (0,)}:  # the way back to a link-local address leads through the interface it came by
             self._remember(text, where, float("inf"))
         self._host.datagrams_received(self.id, text, tuple(datagrams))
+        return []
 
     def _free(self) -> None:
         for lookup, _ in list(self._lookups.values()):
@@ -174,7 +177,7 @@ class UdpLink(DatagramSink):
         try:
             host, port = parse_host_port(target)
         except MisuseError as error:
-            self._loop.call_soon(self._fail, str(error))
+            self._loop.call_soon(self._fail, f"cannot send over UDP: {error}")
             return
         self._lookup = asyncio.ensure_future(self._loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM))
         self._lookup.add_done_callback(lambda done: self._found(done, offload=offload))
@@ -214,11 +217,13 @@ class UdpLink(DatagramSink):
             self._drain_asked = False
             self._host.link_drained(self.id)
 
-    def _received(self, where: SocketAddress, datagrams: list[bytes]) -> None:
+    def _received(self, where: SocketAddress, datagrams: list[bytes]) -> list[bytes]:
         del where
-        for datagram in datagrams:
-            if not self._closing:
-                self._host.bytes_received(self.id, datagram)
+        for index, datagram in enumerate(datagrams):
+            if not self._reading:
+                return datagrams[index:]
+            self._host.bytes_received(self.id, datagram)
+        return []
 
     def _found(self, lookup: "asyncio.Future[Any]", *, offload: bool) -> None:
         if lookup.cancelled() or self._gone:
@@ -237,7 +242,7 @@ class UdpLink(DatagramSink):
             self._host.link_opened(self.id)
             self.flush()
             return
-        self._fail(f"cannot send to {self._target}: {reason}")
+        self._fail(f"cannot send to UDP {self._target}: {reason}")
 
     def _fail(self, reason: str) -> None:
         if not (self._closing or self._gone):
@@ -263,7 +268,7 @@ async def resolve(address: str, *, beside: str) -> str:
         loop = asyncio.get_running_loop()
         found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_DGRAM)
     except OSError as error:
-        raise OckamError(ErrorCode.LINK_FAILED, f"cannot send to {address}: {describe(error)}") from None
+        raise OckamError(ErrorCode.LINK_FAILED, f"cannot send to UDP {address}: {describe(error)}") from None
     return _text_of(found[0][4])
 
 

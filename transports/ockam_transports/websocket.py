@@ -33,6 +33,8 @@ def make_plugin(
         address_form="host:port, host:port/path, ws://host/path, wss://host/path",
         summary="WebSocket, also behind a reverse proxy and with TLS",
         create=create,
+        needs=("websockets",),
+        extra="ws",
     )
 
 

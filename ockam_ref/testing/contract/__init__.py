@@ -5,13 +5,28 @@ It needs pytest, which the extra ``testing`` installs.  ``docs/transports/writin
 
 import pytest
 
-for _module in ("acts", "ending", "flowing", "leaks", "nodes", "noting_host", "packet", "refusing", "scene", "stream"):
+for _module in ("acts", "datagram", "ending", "flowing", "leaks", "nodes", "noting_host", "packet", "refusing"):
     pytest.register_assert_rewrite(f"{__name__}.{_module}")
+pytest.register_assert_rewrite(f"{__name__}.scene", f"{__name__}.stream")
 
-from ockam_ref.testing.contract.noting_host import HeldLink, NotingHost  # noqa: E402  # rewritten from here on
-from ockam_ref.testing.contract.packet import PacketContract  # noqa: E402
-from ockam_ref.testing.contract.rig import RawPeer, Rig  # noqa: E402
-from ockam_ref.testing.contract.scene import Scene, scenario  # noqa: E402
-from ockam_ref.testing.contract.stream import StreamContract  # noqa: E402
+# ruff: noqa: E402  # asserts are rewritten in what is imported from here on
+from ockam_ref.testing.contract.datagram import DatagramContract
+from ockam_ref.testing.contract.held import HeldEndpoint, HeldLink
+from ockam_ref.testing.contract.noting_host import NotingHost
+from ockam_ref.testing.contract.packet import PacketContract
+from ockam_ref.testing.contract.rig import RawPeer, Rig
+from ockam_ref.testing.contract.scene import Scene, scenario
+from ockam_ref.testing.contract.stream import StreamContract
 
-__all__ = ["HeldLink", "NotingHost", "PacketContract", "RawPeer", "Rig", "Scene", "StreamContract", "scenario"]
+__all__ = [
+    "DatagramContract",
+    "HeldEndpoint",
+    "HeldLink",
+    "NotingHost",
+    "PacketContract",
+    "RawPeer",
+    "Rig",
+    "Scene",
+    "StreamContract",
+    "scenario",
+]

@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from ockam_ref.testing.contract.noting_host import HeldLink
+from ockam_ref.testing.contract.held import HeldLink
+from ockam_ref.testing.contract.rig import Rig
 from ockam_ref.testing.contract.scene import Scene
 
 MANY: Final = 20
@@ -62,9 +63,9 @@ async def nobody_at(scene: Scene) -> str:
     return target
 
 
-def check_sentence(scene: Scene, text: str, target: str) -> None:
+def check_sentence(rig: Rig, text: str, target: str) -> None:
     """A reason for people names the transport and the address, and no number or class of an operating system."""
-    name = scene.rig.plugin.name
+    name = rig.plugin.name
     assert name in text.lower(), f"the sentence does not name the transport {name!r}: {text}"
     assert target in text or repr(target) in text, f"the sentence does not name {target!r}: {text}"
     assert "Errno" not in text, f"this is no sentence for people: {text}"

@@ -4,7 +4,6 @@ import pytest
 
 from ockam_ref.testing.contract.acts import MANY, write_big
 from ockam_ref.testing.contract.scene import Contract, Scene, scenario
-from ockam_transports.base import LOW_WATER_BYTES
 
 
 class FlowingContract(Contract):
@@ -104,7 +103,7 @@ class FlowingContract(Contract):
         near, far = await scene.pair()
         sent = write_big(scene, near)
         await scene.settle()
-        assert LOW_WATER_BYTES < near.buffered <= len(sent)
+        assert scene.rig.low_water_bytes < near.buffered <= len(sent)
         held = near.buffered
         await scene.settle()
         assert near.buffered == held, "bytes go somewhere although nobody reads"
@@ -137,7 +136,7 @@ class FlowingContract(Contract):
         assert scene.host.count("relieved", near.id) == 0
         far.start_reading()
         await scene.host.told("relieved", near.id)
-        assert near.buffered <= LOW_WATER_BYTES
+        assert near.buffered <= scene.rig.low_water_bytes
         await scene.received(far, len(sent))
         await scene.settle()
         assert scene.host.count("relieved", near.id) == 1

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import tracemalloc
+import warnings
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,8 @@ class Leaks:
 
     def __init__(self) -> None:
         tracemalloc.start()
-        gc.collect()
+        with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+            gc.collect()  # what others have left behind is not ours to answer for
         self._descriptors = _count_descriptors()
         self._tasks = len(asyncio.all_tasks())
         self._bytes = tracemalloc.get_traced_memory()[0]

@@ -30,9 +30,9 @@ class Nodes(NamedTuple):
 
 @asynccontextmanager
 async def two_nodes(rig: Rig) -> AsyncIterator[Nodes]:
-    """Join two nodes over the transport; the installed plug-in is used, as by everybody else."""
-    name = rig.plugin.name
-    async with Node.create() as server, Node.create() as client:
+    """Join two nodes over the transport."""
+    name, own = rig.plugin.name, (rig.plugin,)
+    async with Node.create(transports=own) as server, Node.create(transports=own) as client:
         listener = await server.listen(name, rig.listen_at())
         target = rig.target_of(listener.address)
         connection = await client.connect(name, target)
@@ -122,7 +122,7 @@ class NodesContract(Contract):
 
     def test_a_node_that_is_not_there_is_an_error_that_names_it(self, run: Run, rig: Rig) -> None:
         async def main() -> None:
-            async with Node.create() as node:
+            async with Node.create(transports=(rig.plugin,)) as node:
                 listener = await node.listen(rig.plugin.name, rig.listen_at())
                 target = rig.target_of(listener.address)
                 await listener.close()

@@ -1,13 +1,16 @@
-"""A host that only takes notes, and the links as it holds them: together they see every broken rule of an adapter."""
+"""A host that only takes notes; with what it knows of the links it holds, it sees every broken rule of an adapter."""
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ockam_ref.machine import LinkId
-from ockam_transports.base import Chunk, Link
+from ockam_transports.base import Link
+
+if TYPE_CHECKING:
+    from ockam_ref.testing.contract.held import Held
 
 _LAST_WORDS: Final = frozenset({"failed", "closed", "gone"})
 
@@ -15,7 +18,7 @@ _LAST_WORDS: Final = frozenset({"failed", "closed", "gone"})
 class NotingHost:
     """A ``LinkHost`` that notes what it is told, and fails when it is told anything from inside a call of its own.
 
-    Of links that it holds through ``HeldLink`` it knows what was asked of them too: bytes that come in while nobody
+    Of links that it holds through ``Held`` it knows what was asked of them too: bytes that come in while nobody
     reads, a word about a link that is over, a second ``link_gone`` and the like are faults.  ``until`` raises the first
     fault there is, so that a test ends with the reason and does not wait for ever.
     """
@@ -26,7 +29,7 @@ class NotingHost:
         self.packets: dict[LinkId, list[bytes]] = defaultdict(list)
         self.datagrams: dict[LinkId, list[tuple[str, bytes]]] = defaultdict(list)
         self.accepted: list[Link] = []
-        self.held: dict[LinkId, HeldLink] = {}
+        self.held: dict[LinkId, Held] = {}
         self.faults: list[str] = []
         self.inside = False
         self.on_bytes: Callable[[LinkId], None] = lambda _: None
@@ -132,8 +135,11 @@ class NotingHost:
             raise AssertionError(self.faults[0])
 
     async def told(self, what: str, link: LinkId) -> str:
-        """Wait for one event of a link; return its reason."""
-        await self.until(lambda: self.count(what, link) > 0)
+        """Wait for one event of a link; return its reason.  A link that has said its last word says no other."""
+        await self.until(lambda: self.count(what, link) > 0 or self.is_over(link))
+        if not self.count(what, link):
+            said = [(kind, reason) for kind, number, reason in self.events if number == link]
+            raise AssertionError(f"link {link} was to tell {what}, and told {said}")
         return next(reason for kind, number, reason in self.events if (kind, number) == (what, link))
 
     async def told_one_of(self, link: LinkId, *kinds: str) -> str:
@@ -193,77 +199,3 @@ class NotingHost:
         if self._changed is not None and not self._changed.done():
             self._changed.set_result(None)
         raise AssertionError(text)
-
-
-class HeldLink:
-    """A link as a host holds it: each call is marked as one of the host's, and the host knows what was asked."""
-
-    def __init__(self, host: NotingHost, link: Link) -> None:
-        self.link = link
-        self.id = link.id
-        self.is_reading = False
-        self.is_closed = False
-        self._host = host
-        host.held[link.id] = self
-
-    @property
-    def buffered(self) -> int:
-        """As the adapter says."""
-        return self.link.buffered
-
-    @property
-    def mtu(self) -> int | None:
-        """As the adapter says."""
-        return self.link.mtu
-
-    def write(self, *chunks: Chunk) -> None:
-        """Write and flush, as the host does at the end of an event; the chunks are one packet."""
-        with self._host.calling():
-            self.link.write(chunks)
-            self.link.flush()
-
-    def flush(self) -> None:
-        """Flush although nothing new was written."""
-        with self._host.calling():
-            self.link.flush()
-
-    def start_reading(self) -> None:
-        """Read from now on."""
-        self.is_reading = True
-        with self._host.calling():
-            self.link.start_reading()
-
-    def stop_reading(self) -> None:
-        """Read no more."""
-        self.is_reading = False
-        with self._host.calling():
-            self.link.stop_reading()
-
-    def finish_sending(self) -> None:
-        """End our direction."""
-        with self._host.calling():
-            self.link.finish_sending()
-            self.link.flush()
-
-    def report_drained(self) -> None:
-        """Ask for ``link_drained``."""
-        with self._host.calling():
-            self.link.report_drained()
-            self.link.flush()
-
-    def report_relieved(self) -> None:
-        """Ask for ``link_relieved``."""
-        with self._host.calling():
-            self.link.report_relieved()
-
-    def close(self) -> None:
-        """End in good order."""
-        self.is_closed = True
-        with self._host.calling():
-            self.link.close()
-
-    def abort(self) -> None:
-        """End now."""
-        self.is_closed = True
-        with self._host.calling():
-            self.link.abort()

@@ -3,8 +3,8 @@
 import pytest
 
 from ockam_ref.testing.contract.acts import write_big
+from ockam_ref.testing.contract.held import HeldLink
 from ockam_ref.testing.contract.links import LinkContract
-from ockam_ref.testing.contract.noting_host import HeldLink
 from ockam_ref.testing.contract.scene import Scene, scenario
 
 LARGE_BYTES = 64 * 1024

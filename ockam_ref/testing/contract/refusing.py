@@ -23,7 +23,7 @@ class RefusingContract(Contract):
     async def test_an_address_at_which_nobody_listens_is_a_sentence(self, scene: Scene) -> None:
         target = await nobody_at(scene)
         near = scene.open(target)
-        check_sentence(scene, await scene.host.told("failed", near.id), target)
+        check_sentence(scene.rig, await scene.host.told("failed", near.id), target)
         use_every_call(near)
         near.close()
         near.abort()
@@ -34,10 +34,10 @@ class RefusingContract(Contract):
     async def test_an_address_that_cannot_be_read_is_a_sentence(self, scene: Scene) -> None:
         for target in scene.rig.nonsense:
             near = scene.open(target)
-            check_sentence(scene, await scene.host.told("failed", near.id), target)
+            check_sentence(scene.rig, await scene.host.told("failed", near.id), target)
             with pytest.raises(OckamError) as caught:
                 await scene.listen(target)
-            check_sentence(scene, str(caught.value), target)
+            check_sentence(scene.rig, str(caught.value), target)
 
     @scenario
     async def test_a_name_that_nobody_knows_is_a_sentence(self, scene: Scene) -> None:
@@ -45,7 +45,7 @@ class RefusingContract(Contract):
         if target is None:
             pytest.skip("this transport looks no names up")
         near = scene.open(target)
-        check_sentence(scene, await scene.host.told("failed", near.id), target)
+        check_sentence(scene.rig, await scene.host.told("failed", near.id), target)
 
     @scenario
     async def test_an_address_that_is_not_ours_to_take_is_a_sentence(self, scene: Scene) -> None:
@@ -55,7 +55,7 @@ class RefusingContract(Contract):
         with pytest.raises(OckamError) as caught:
             await scene.listen(target)
         assert caught.value.code is ErrorCode.LINK_FAILED
-        check_sentence(scene, str(caught.value), target)
+        check_sentence(scene.rig, str(caught.value), target)
 
     @scenario
     async def test_an_address_that_is_taken_is_a_sentence(self, scene: Scene) -> None:
@@ -64,7 +64,7 @@ class RefusingContract(Contract):
         with pytest.raises(OckamError) as caught:
             await scene.listen(scene.listener.address)
         assert caught.value.code is ErrorCode.LINK_FAILED
-        check_sentence(scene, str(caught.value), scene.listener.address)
+        check_sentence(scene.rig, str(caught.value), scene.listener.address)
         await scene.exchange(await scene.reading_pair())
 
     # ---- listeners
@@ -81,7 +81,7 @@ class RefusingContract(Contract):
         await scene.exchange(pair)
         for link in pair:
             link.close()
-            await scene.host.told("gone", link.id)
+            await scene.host.until(lambda over=link.id: scene.host.is_over(over))  # type: ignore[misc]
         again = await scene.listen(address)
         assert again.address == address
         await scene.exchange(await scene.reading_pair(again))
@@ -102,6 +102,7 @@ class RefusingContract(Contract):
                 await fail(scene, target, FAILURES // 10, give_up=why == "given up")
                 leaks = Leaks()
                 await fail(scene, target, FAILURES, give_up=why == "given up")
+                await scene.settle()  # the other ends of the last failures are just being freed
                 leaks.check()
 
         run(main(), 6 * rig.deadline_s)

@@ -5,7 +5,7 @@ from typing import Final, Protocol, cast
 import pytest
 
 from ockam_ref.testing.contract.noting_host import NotingHost
-from ockam_transports.base import Transport, TransportPlugin
+from ockam_transports.base import LOW_WATER_BYTES, DatagramTransport, Transport, TransportPlugin
 
 BIG_BYTES: Final = 16 * 1024 * 1024
 """More bytes than an operating system takes for an end of a link that does not read."""
@@ -43,7 +43,13 @@ class Rig:
     """An address in good form at which this user may not listen; ``None`` where there is none or it cannot be told."""
 
     big_bytes = BIG_BYTES
-    """More than fits between two ends while one does not read; more than ``LOW_WATER_BYTES`` by some."""
+    """More than fits between two ends while one does not read; more than ``low_water_bytes`` by some."""
+
+    low_water_bytes = LOW_WATER_BYTES
+    """What may wait when ``link_relieved`` is told; a slow transport's tests may set a smaller mark, here and there."""
+
+    settling_turns = 25
+    """Turns of the event loop in which something that should not happen would have happened."""
 
     many_links = True
     """Whether a listener may have several links at a time."""
@@ -63,6 +69,10 @@ class Rig:
     def transport(self, host: NotingHost) -> Transport:
         """Make the transport, on the running event loop."""
         return cast("Transport", self.plugin.create(host))
+
+    def datagram_transport(self, host: NotingHost) -> DatagramTransport:
+        """Make the transport, where it is one of datagrams."""
+        return cast("DatagramTransport", self.plugin.create(host))
 
     def listen_at(self) -> str:
         """Return an address at which nobody listens yet, different each time or chosen by the operating system."""

@@ -8,7 +8,8 @@ from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, Self, TypeAli
 
 import pytest
 
-from ockam_ref.testing.contract.noting_host import HeldLink, NotingHost
+from ockam_ref.testing.contract.held import HeldLink
+from ockam_ref.testing.contract.noting_host import NotingHost
 from ockam_ref.testing.contract.rig import Rig
 from ockam_transports.base import Listener
 
@@ -22,9 +23,6 @@ else:
 LOOPS: Final[dict[str, Callable[[], asyncio.AbstractEventLoop]]] = {"asyncio": asyncio.new_event_loop, **_UVLOOP}
 """The event loops that every adapter has to work on."""
 
-SETTLING_TURNS: Final = 25
-"""Turns of the event loop that ``settle`` gives an adapter to do what it must not."""
-
 Run: TypeAlias = Callable[[Coroutine[Any, Any, None], float], None]
 P = ParamSpec("P")
 
@@ -36,17 +34,14 @@ class Pair(NamedTuple):
     far: HeldLink
 
 
-class Scene:
-    """A host with one transport of the rig and a listener; leaving it ends all and looks for what is left."""
+class Stage:
+    """A host with the links and endpoints that it holds; leaving it ends all and looks for what is left."""
 
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
         self.host = NotingHost()
-        self.transport = rig.transport(self.host)
-        self.listeners: list[Listener] = []
 
     async def __aenter__(self) -> Self:
-        self.listener = await self.listen()
         return self
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
@@ -57,12 +52,7 @@ class Scene:
             error.add_note(f"the adapter told: {self.host.events[-20:]}")
 
     def end(self) -> None:
-        """Close all listeners and abort all links."""
-        for listener in self.listeners:
-            listener.close()
-        for link in self.host.accepted:
-            if link.id not in self.host.held:
-                self.hold(link)
+        """Abort all that is held."""
         for held in list(self.host.held.values()):
             held.abort()
 
@@ -72,6 +62,39 @@ class Scene:
         while len(tasks := asyncio.all_tasks()) > 1:
             await asyncio.wait(tasks - {asyncio.current_task()}, return_when=asyncio.FIRST_COMPLETED)
         self.host.check()
+
+    async def turns(self) -> None:
+        """Give the adapter some turns of the event loop to do what it should not."""
+        for _ in range(self.rig.settling_turns):
+            await asyncio.sleep(0)
+        self.host.check()
+
+    async def received(self, link: HeldLink, count: int) -> bytes:
+        """Wait for that many bytes of a link; return all that came."""
+        await self.host.until(lambda: len(self.host.received[link.id]) >= count)
+        return bytes(self.host.received[link.id])
+
+
+class Scene(Stage):
+    """A host with one transport of the rig and a listener."""
+
+    def __init__(self, rig: Rig) -> None:
+        super().__init__(rig)
+        self.transport = rig.transport(self.host)
+        self.listeners: list[Listener] = []
+
+    async def __aenter__(self) -> Self:
+        self.listener = await self.listen()
+        return self
+
+    def end(self) -> None:
+        """Close all listeners and abort all links."""
+        for listener in self.listeners:
+            listener.close()
+        for link in self.host.accepted:
+            if link.id not in self.host.held:
+                self.hold(link)
+        super().end()
 
     # ---- making things
 
@@ -112,15 +135,9 @@ class Scene:
 
     # ---- waiting
 
-    async def received(self, link: HeldLink, count: int) -> bytes:
-        """Wait for that many bytes of a link; return all that came."""
-        await self.host.until(lambda: len(self.host.received[link.id]) >= count)
-        return bytes(self.host.received[link.id])
-
     async def settle(self) -> None:
         """Give the adapter the chance to do what it should not: some turns, and a whole exchange over another link."""
-        for _ in range(SETTLING_TURNS):
-            await asyncio.sleep(0)
+        await self.turns()
         if self.rig.many_links and self.listener in self.listeners:
             await self.exchange(await self.reading_pair())
         self.host.check()
@@ -136,12 +153,17 @@ class Scene:
 
 def scenario(test: Callable[Concatenate[Any, Scene, P], Awaitable[None]]) -> Callable[..., None]:
     """Make a test method out of a coroutine that is given the scene; it runs once on each kind of event loop."""
+    return on_stage(Scene, test)
+
+
+def on_stage(stage: Callable[[Rig], Stage], test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """Make a test method out of a coroutine that is given that stage."""
 
     @wraps(test)
     def wrapped(self: object, run: Run, rig: Rig, **more: Any) -> None:  # noqa: ANN401  # what the test is parametrized with
         async def main() -> None:
-            async with Scene(rig) as scene:
-                await test(self, scene, **more)  # type: ignore[call-arg]
+            async with stage(rig) as scene:
+                await test(self, scene, **more)
 
         run(main(), rig.deadline_s)
 

@@ -1,7 +1,8 @@
 """What the command line of ``ockam_ref`` has no command for, with the options and reports of the Rust ``ockam-peer``.
 
-``python -m tests.interop.python_peers.peer COMMAND``: ``node``, ``outlet``, ``inlet`` and ``middle`` print a ``ready``
-event and serve until SIGTERM or until standard input ends; ``echo`` prints ``done`` and ends.
+``python -m tests.interop.python_peers.peer COMMAND``: ``node``, ``outlet``, ``inlet``, ``middle``, ``udp-node``,
+``udp-middle``, ``rendezvous`` and ``puncture-node`` print a ``ready`` event and serve until SIGTERM or until standard
+input ends; ``echo`` and ``udp-echo`` print ``done`` and end.
 """
 
 import argparse
@@ -15,11 +16,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Final, TypeAlias
 
-from ockam_ref.asyncio import Node, NodeConnection, Routed, SecureChannel
+from ockam_ref.asyncio import Node, NodeConnection, NodeListener, Routed, SecureChannel, UdpBind
 from ockam_ref.asyncio.hops import Flow, Hop
 from ockam_ref.channels.trust import TRUST_EVERYONE, TrustPolicy
 from ockam_ref.errors import OckamError
 from ockam_ref.identities.identifier import Identifier, parse_identifier
+from ockam_ref.wire.address import UDP
 
 _STDIN: Final = 0
 API: Final = "api"
@@ -48,7 +50,7 @@ async def run(command: Callable[[Node, Options], Awaitable[None]], options: Opti
     loop.add_signal_handler(signal.SIGTERM, ended.set)
     async with Node.create() as node:
         await command(node, options)
-        if options.command != "echo":
+        if not options.command.endswith("echo"):
             loop.add_reader(_STDIN, end_with_input, ended)
             await ended.wait()
             loop.remove_reader(_STDIN)
@@ -102,9 +104,73 @@ async def serve_middle(node: Node, options: Options) -> None:
     report("ready", listen=listener.address)
 
 
+async def serve_udp_node(node: Node, options: Options) -> None:
+    """Serve over UDP what ``node`` serves over TCP."""
+    bind = await node.udp_bind(options.bind)
+    identifier, channels = await accept_channels(node, bind)
+    await start_workers(node, bind, channels)
+    report("ready", listen=bind.address, identifier=str(identifier))
+
+
+async def serve_udp_middle(node: Node, options: Options) -> None:
+    """Pass messages on from TCP to UDP or from UDP to TCP."""
+    onward: tuple[Hop, ...]
+    source: NodeListener | UdpBind
+    if options.udp:
+        source = await node.tcp_listen(options.listen)
+        onward = (await node.udp_bind(), f"2#{options.udp}")
+    else:
+        source = await node.udp_bind(options.bind)
+        onward = (await node.tcp_connect(options.connect),)
+
+    async def forwarder(message: Routed) -> None:
+        await message.forward((*onward, *message.onward_route[1:]), open_flow_controls=True)
+
+    await node.start_worker(RESPONDER, forwarder, consumer_of=[source])
+    report("ready", listen=source.address)
+
+
+async def serve_rendezvous(node: Node, options: Options) -> None:
+    """Tell nodes their public addresses."""
+    service = await node.start_rendezvous(options.bind)
+    report("ready", listen=service.address)
+
+
+async def serve_puncture_node(node: Node, options: Options) -> None:
+    """Let others who connect over TCP or come through a hub puncture, and serve them over that."""
+    way: Flow
+    if options.hub:
+        way = hub = await node.tcp_connect(options.hub)
+        relay = await node.create_relay(hub)
+        found = {"forwarding_address": str(relay.remote_address)}
+    else:
+        way = listener = await node.tcp_listen(options.listen)
+        found = {"listen": listener.address}
+    punctures = await node.start_puncture_listener(rendezvous=options.rendezvous, consumer_of=(way,))
+    identifier, channels = await accept_channels(node, punctures)
+    await start_workers(node, punctures, channels)
+    report("ready", identifier=str(identifier), **found)
+
+
+async def udp_echo(node: Node, options: Options) -> None:
+    """Send one message over UDP; report how many replies came."""
+    bind = await node.udp_bind("0.0.0.0:0")
+    replies = 0
+    with suppress(OckamError):
+        await node.send_and_receive((bind, (UDP, options.to), "echo"), b"hello", timeout=options.timeout)
+        replies = 1
+    report("done", replies=replies)
+
+
 async def echo(node: Node, options: Options) -> None:
     """Send messages one after the other and compare every reply."""
     way = await connect(node, options)
+    peer = None
+    if options.rendezvous:
+        puncture = await node.puncture((*way, "udp"), rendezvous=options.rendezvous)
+        await puncture.wait_open()
+        await asyncio.sleep(options.idle)
+        way, peer = (puncture,), puncture.peer
     if options.channel:
         way = (await secure(node, way, options),)
     generator = random.Random(options.bytes)
@@ -120,7 +186,7 @@ async def echo(node: Node, options: Options) -> None:
             report("error", message=f"the reply to bytes {sent} to {sent + len(data)} of the transfer is wrong")
             sys.exit(1)
         sent += len(data)
-    report("done", bytes=sent)
+    report("done", bytes=sent, peer=peer)
 
 
 async def accept_channels(node: Node, source: Flow) -> tuple[Identifier, Flow]:
@@ -138,6 +204,10 @@ async def start_workers(node: Node, *sources: Flow) -> None:
 
 async def connect(node: Node, options: Options) -> tuple[Hop, ...]:
     """Return the route that leads to the workers of the other node."""
+    if options.udp:
+        bind = await node.udp_bind(peer=options.udp if options.fixed_peer else None)
+        way: tuple[Hop, ...] = (bind,) if options.fixed_peer else (bind, f"2#{options.udp}")
+        return (*way, options.hop) if options.hop else way
     connection: NodeConnection = await node.tcp_connect(options.node or options.hub or options.via)
     hop = options.forwarding_address or options.hop
     return (connection, hop) if hop else (connection,)
@@ -154,6 +224,11 @@ COMMANDS: Final[Mapping[str, Callable[[Node, Options], Awaitable[None]]]] = {
     "outlet": serve_outlet,
     "inlet": serve_inlet,
     "middle": serve_middle,
+    "udp-node": serve_udp_node,
+    "udp-middle": serve_udp_middle,
+    "rendezvous": serve_rendezvous,
+    "puncture-node": serve_puncture_node,
+    "udp-echo": udp_echo,
     "echo": echo,
 }
 
@@ -169,13 +244,25 @@ def parser() -> argparse.ArgumentParser:
         found[name].add_argument("--no-channel", action="store_true")
         found[name].add_argument("--skip-handshake", action="store_true")
     for name in ("inlet", "echo"):
-        for option in ("--node", "--hub", "--forwarding-address", "--via", "--hop", "--expect"):
+        for option in ("--node", "--hub", "--forwarding-address", "--via", "--hop", "--udp", "--expect"):
             found[name].add_argument(option)
+        found[name].add_argument("--fixed-peer", action="store_true")
+    found["udp-node"].add_argument("--bind", required=True)
+    for option in ("--listen", "--udp", "--bind", "--connect"):
+        found["udp-middle"].add_argument(option)
     found["node"].add_argument("--outlet")
     found["middle"].add_argument("--connect", required=True)
     found["outlet"].add_argument("--target", required=True)
     found["outlet"].add_argument("--hub", required=True)
     found["outlet"].add_argument("--relay")
+    found["rendezvous"].add_argument("--bind", required=True)
+    found["udp-echo"].add_argument("--to", required=True)
+    found["udp-echo"].add_argument("--timeout", type=float, required=True)
+    found["puncture-node"].add_argument("--rendezvous", required=True)
+    found["puncture-node"].add_argument("--listen")
+    found["puncture-node"].add_argument("--hub")
+    found["echo"].add_argument("--rendezvous")
+    found["echo"].add_argument("--idle", type=float, default=0.0)
     found["echo"].add_argument("--channel", action="store_true")
     found["echo"].add_argument("--worker", choices=["echo", "echo_bytes"], default="echo")
     found["echo"].add_argument("--bytes", type=int, required=True)

@@ -9,6 +9,7 @@ import pytest
 from ockam_ref.asyncio.driver import Driver, now
 from ockam_ref.effects import (
     ArmTimer,
+    BindEndpoint,
     CloseLink,
     Deliver,
     DisarmTimer,
@@ -19,7 +20,7 @@ from ockam_ref.effects import (
     StartReading,
     StopReading,
 )
-from ockam_ref.errors import OckamError
+from ockam_ref.errors import ErrorCode, OckamError
 from ockam_ref.events import LinkClosed, LinkDrained, LinkFailed, LinkFinished, LinkOpened, TimerFired
 from ockam_ref.machine import LinkId
 from ockam_ref.wire.address import local
@@ -277,6 +278,55 @@ async def test_opening_that_is_given_up_closes_the_link(it: Scene) -> None:
     await asyncio.gather(opening, return_exceptions=True)
     assert it.transport.link.asked == ["close"]
     assert it.driver._opening == {}
+
+
+class FakeDatagrams:
+    """Binds fake endpoints when the test lets it."""
+
+    def __init__(self) -> None:
+        self.may_bind = asyncio.Event()
+        self.refusal: str | None = None
+        self.endpoint = FakeLink(A)
+
+    async def bind(self, link: LinkId, address: str) -> FakeLink:
+        await self.may_bind.wait()
+        if self.refusal is not None:
+            raise OckamError(ErrorCode.LINK_FAILED, f"{self.refusal} {address}")
+        self.endpoint = FakeLink(link)
+        return self.endpoint
+
+
+@pytest.mark.spec("PUN-20")
+@scene
+async def test_an_endpoint_that_a_machine_asks_for(it: Scene) -> None:
+    udp = FakeDatagrams()
+    it.driver._transports["udp"] = udp  # type: ignore[assignment]
+    links = [LinkId(number) for number in range(103, 107)]
+
+    async def told() -> list[Any]:
+        await asyncio.wait(it.driver._tasks)
+        events = [event for event in it.events if isinstance(event, LinkOpened | LinkFailed)]
+        it.events.clear()
+        return events
+
+    it.on(A, BindEndpoint(links[0], "127.0.0.1:0"))
+    udp.may_bind.set()
+    assert [type(event) for event in await told()] == [LinkOpened]
+    assert it.driver._links[links[0]] is udp.endpoint
+
+    udp.refusal = "no"
+    it.on(A, BindEndpoint(links[1], "127.0.0.1:1"))
+    assert [event.reason for event in await told()] == ["no 127.0.0.1:1"]
+    it.on(A, BindEndpoint(links[2], "127.0.0.1:1"), CloseLink(links[2], "changed my mind"))
+    assert not await told()
+
+    udp.refusal = None
+    it.on(A, BindEndpoint(links[2], "127.0.0.1:0"), CloseLink(links[2], "changed my mind"))
+    assert not await told()
+    assert udp.endpoint.asked == ["abort"]
+
+    it.on(A, BindEndpoint(links[3], "x", transport="tcp"))
+    assert [event.reason for event in await told()] == ["tcp has no datagrams: listen or connect instead"]
 
 
 @scene

@@ -305,3 +305,16 @@ def test_a_timer_may_disarm_another_that_is_due() -> None:
     host.on(TimerFired, CancelTimer("two"))
     host.net.advance(2.0)
     assert [event.name for event in host.puppet.events(TimerFired)] == ["one"]
+
+
+def test_endpoints_that_a_node_asks_for() -> None:
+    network = MemoryNetwork()
+    host = network.host("a")
+    numbers = [host.node.new_link() for _ in range(4)]
+    assert network.bind_anywhere(host, numbers[0], "10.0.0.1:0") == LinkOpened(numbers[0], network.now)
+    assert network.bind_anywhere(host, numbers[1], "10.0.0.1:0") == LinkOpened(numbers[1], network.now)
+    assert list(network.endpoints) == ["10.0.0.1:40000", "10.0.0.1:40001"]
+    taken = network.bind_anywhere(host, numbers[2], "10.0.0.1:40000")
+    assert taken == LinkFailed(numbers[2], "10.0.0.1:40000 is taken", network.now)
+    network.unbind(host, numbers[0])
+    assert network.bind_anywhere(host, numbers[3], "10.0.0.1:40000") == LinkOpened(numbers[3], network.now)

@@ -117,7 +117,10 @@ def test_what_is_too_deep_is_not_written() -> None:
 
 
 def test_no_codec_loads_construct() -> None:
-    modules = "address api bare bare_transport_message body cbor cbor_value channel_message local_message portal_message responses"
+    modules = (
+        "address api bare bare_transport_message body cbor cbor_value channel_message local_message portal_message "
+        "puncture_message puncture_negotiation rendezvous_message responses"
+    )
     program = "import sys\n" + "\n".join(
         f"import ockam_ref.wire.{module}" for module in (*modules.split(), "route", "transport_message")
     )

@@ -151,4 +151,6 @@ def test_what_cannot_be_cut() -> None:
 @pytest.mark.parametrize(("start", "stop"), [(0, 0), (0, 3), (22, 26), (250, 260), (256, 258), (300, 301), (5, 2)])
 def test_heads_are_those_that_the_encoder_writes(start: int, stop: int) -> None:
     expected = [encode_slice(Slice(7, index, 400, bytes(9)))[:-9] for index in range(start, stop)]
-    assert list(slice_heads(7, start, stop, 400, 9)) == expected
+    runs = list(slice_heads(7, start, stop, 400, 9))
+    assert [head for run in runs for head in run] == expected
+    assert all(len({*map(len, run)}) == 1 for run in runs)

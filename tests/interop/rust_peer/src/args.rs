@@ -63,8 +63,11 @@ fn known(command: &str) -> Option<(Vec<&'static str>, &'static [&'static str])> 
             false,
             &["--ignore-stdin"],
         ),
+        "rendezvous" => (&["--bind"], false, &["--ignore-stdin"]),
+        "puncture-node" => (&["--listen", "--rendezvous"], false, &["--ignore-stdin"]),
         "echo" => (
             &[
+                "--rendezvous",
                 "--expect",
                 "--text",
                 "--bytes",

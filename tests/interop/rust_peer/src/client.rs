@@ -9,9 +9,9 @@ use ockam::tcp::TcpTransportExtension;
 use ockam::{Address, Context, Message, MessageReceiveOptions, Route, Routed, TryClone, route};
 
 use crate::args::{Args, Failure};
-use crate::report;
 use crate::way::{self, API};
 use crate::workers::open_for;
+use crate::{puncture, report};
 
 // A mailbox holds eight messages. With more of them on their way, sending could wait for us to read answers while
 // we wait for sending.
@@ -31,6 +31,9 @@ pub async fn echo(context: &Context, args: &Args) -> Result<(), Failure> {
     let node = ockam::node(context.try_clone()?).await?;
     let tcp = node.create_tcp_transport()?;
     let mut way = way::connect(&node, &tcp, args).await?;
+    if let Some(rendezvous) = args.text("--rendezvous") {
+        way = puncture::connect(context, &node, way, rendezvous, way::timeout(args)?).await?;
+    }
     let mut identifier = None;
     if args.flag("--channel") {
         let channel = way::secure(&node, way, args).await?;

@@ -2,6 +2,7 @@
 
 mod args;
 mod client;
+mod puncture;
 mod report;
 mod server;
 mod udp;
@@ -29,11 +30,14 @@ Commands that print one `ready` event and then serve:
   middle   --listen HOST:PORT --connect HOST:PORT
   udp-node --bind HOST:PORT
   udp-middle --listen HOST:PORT --udp HOST:PORT | --bind HOST:PORT --connect HOST:PORT
+  rendezvous --bind HOST:PORT
+  puncture-node --listen HOST:PORT --rendezvous HOST:PORT
 They end on SIGTERM, on SIGINT, and when standard input ends, unless --ignore-stdin is given.
 
 Commands that print one `done` event and end (standard input is not read):
   echo     WAY [--channel] [--expect IDENTIFIER] [--text TEXT]
            [--bytes TOTAL] [--chunk N] [--window N] [--worker echo|echo_bytes] [--timeout SECONDS]
+           [--rendezvous HOST:PORT]  (over a puncture that is negotiated along WAY)
   channels --count N
   identity
 
@@ -43,7 +47,7 @@ WAY is how to reach the other node:
   --via HOST:PORT --hop ADDRESS
   --udp HOST:PORT [--hop ADDRESS] [--fixed-peer]";
 
-const SERVERS: [&str; 7] = [
+const SERVERS: [&str; 9] = [
     "hub",
     "node",
     "outlet",
@@ -51,6 +55,8 @@ const SERVERS: [&str; 7] = [
     "middle",
     "udp-node",
     "udp-middle",
+    "rendezvous",
+    "puncture-node",
 ];
 
 fn main() -> ExitCode {
@@ -110,6 +116,8 @@ async fn run(context: &Context, command: &str, args: &Args) -> Result<(), Failur
             "middle" => server::middle(context, args).await,
             "udp-node" => udp::node(context, args).await,
             "udp-middle" => udp::middle(context, args).await,
+            "rendezvous" => puncture::rendezvous(context, args).await,
+            "puncture-node" => puncture::node(context, args).await,
             "echo" => client::echo(context, args).await,
             "channels" => client::channels(context, args).await,
             "identity" => client::identity(context).await,
