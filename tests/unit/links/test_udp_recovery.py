@@ -84,6 +84,14 @@ def test_an_endpoint_that_offers_hands_messages_to_a_worker_for_their_target() -
     assert endpoint(state, RecoveryAgreed(CHILD, agreed=True, now=NOW)) == (state, ())
 
 
+@pytest.mark.spec("RCV-22")
+def test_a_source_that_was_heard_first_is_no_second_worker() -> None:
+    state, _ = endpoint(OPEN, DatagramsReceived(LINK, PEER, (b"x",), NOW))
+    state, effects = endpoint(state, leaving())
+    assert [type(effect) for effect in effects] == [Tell]
+    assert len(state.sources) == 1
+
+
 @pytest.mark.spec("RCV-27")
 def test_a_name_is_no_source_and_its_messages_leave_as_they_always_did() -> None:
     _, (sent,) = endpoint(OPEN, leaving(Address(UDP, b"localhost:4000")))
