@@ -5,9 +5,10 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -166,8 +167,11 @@ def _setup(text: dict[str, Any]) -> Setup:
 
 
 def _say(answer: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
+    """Answer past ``sys.stdout``, in whose buffer something would be left if whoever asked has gone."""
+    left = json.dumps(answer).encode() + b"\n"
+    with suppress(BrokenPipeError):
+        while left:
+            left = left[os.write(1, left) :]
 
 
 if __name__ == "__main__":
