@@ -8,7 +8,7 @@ SPHINX := $(BIN)/sphinx-build -n -W --keep-going -q -d build/doctrees -c docs .
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix cov docs bench bench-transports interop-table dist clean
+.PHONY: help demo test check fix cov docs bench bench-recovery bench-transports interop-table dist clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ docs: $(VENV)/ready-dev ## the documentation, into build/docs, and its examples 
 
 bench: $(VENV)/ready-test ## throughput and latency, beside ssh and the Rust peer
 	$(BIN)/python -m tests.benchmarks.run $(ARGS)
+
+bench-recovery: $(VENV)/ready-test ## throughput and delay of recovered UDP on a simulated path
+	$(BIN)/python -m tests.benchmarks.recovery $(ARGS)
 
 bench-transports: $(VENV)/ready-test ## each transport beside the plain socket of its kind
 	$(BIN)/python -m tests.benchmarks.transports $(ARGS)

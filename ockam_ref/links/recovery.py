@@ -33,8 +33,8 @@ from ockam_ref.wire.transport_message import MAX_MESSAGE_LENGTH
 PACKET_BYTES: Final = 1200
 """Length of the longest packet unless a caller knows better: what QUIC takes every path to carry."""
 
-MIN_PACKET_BYTES: Final = 64
-"""No packet may be made to be shorter: an acknowledgement with some ranges has to fit."""
+MIN_PACKET_BYTES: Final = 508
+"""No path may take less: the longest acknowledgement has to fit, and every UDP path takes as much."""
 
 SILENCE_S: Final = 30.0
 """A peer that says nothing for so long while it should acknowledge something is given up."""

@@ -17,13 +17,13 @@ from typing import Final, NamedTuple, TypeAlias
 from ockam_ref.links import recovery
 from ockam_ref.links.recovery import (
     PACKET_BYTES,
+    Deliver,
     Due,
     Failed,
     Left,
     MessageGiven,
     Open,
     PacketsReceived,
-    RecoveryEffect,
     RecoveryEvent,
     Refused,
     Transmit,
@@ -110,7 +110,9 @@ class Agreed(NamedTuple):
     agreed: bool
 
 
-AgreementEffect: TypeAlias = RecoveryEffect | SendHeartbeat | SendPlain | Agreed
+AgreementEffect: TypeAlias = (
+    Transmit | Deliver | WakeAt | Waiting | Refused | Failed | SendHeartbeat | SendPlain | Agreed
+)
 AgreementEffects: TypeAlias = tuple[AgreementEffect, ...]
 
 # ---- states
@@ -216,11 +218,11 @@ def receive(state: AgreementState, event: AgreementEvent) -> tuple[AgreementStat
             return _hear(state, return_route, now)
         case Due(now):
             return _be_due(state, now)
-        case Left():
+        case _:
             if not isinstance(state, Recovering):
                 return Ended(), (Waiting(0),) if isinstance(state, Offering) else ()
-            said = recovery.receive(state.connection, event)[1]
-            return Ended(), (*said, Waiting(0)) if state.connection.waiting else said
+            gone = Transmit((encode_gone(state.connection.sender.connection),))
+            return Ended(), (gone, Waiting(0)) if state.connection.waiting else (gone,)
 
 
 def is_marked(return_route: Route) -> bool:
@@ -290,11 +292,11 @@ def _hear(state: Present, return_route: Route, now: float) -> Outcome:
         return state, (SendHeartbeat((MARKER, _hop(numbers.ours), _hop(theirs))),)
     if values[1] != _hop(numbers.ours).value or theirs in numbers.spent:
         return state, ()  # the answer to an offer of long ago, or once more to one that was answered
-    return _begin(state, theirs, now)
+    return _step(*_begin(state, theirs, now))
 
 
-def _begin(state: Present, theirs: int, now: float) -> tuple[Present, AgreementEffects]:
-    """Both numbers are known: begin a connection; one with an older number of theirs ends."""
+def _begin(state: Present, theirs: int, now: float) -> tuple[Recovering, list[RecoveryEvent], list[AgreementEffect]]:
+    """Both numbers are known: return a connection and what it has to take; one with an older number of theirs ends."""
     numbers = state.numbers
     numbers = numbers._replace(candidates=(), spent=(*numbers.spent, theirs)[-MAX_SPENT:])
     effects: list[AgreementEffect] = []
@@ -307,7 +309,7 @@ def _begin(state: Present, theirs: int, now: float) -> tuple[Present, AgreementE
     config = recovery.Recovery(numbers.ours ^ theirs, numbers.config.packet, expected_rtt_s)
     connection = recovery.start(config, now)._replace(waiting=waiting)
     effects.append(Agreed(agreed=True))
-    return _step(Recovering(numbers, connection, now), [MessageGiven(chunks, now) for chunks in held], effects)
+    return Recovering(numbers, connection, now), [MessageGiven(chunks, now) for chunks in held], effects
 
 
 def _receive_unknown(
@@ -318,10 +320,8 @@ def _receive_unknown(
     ours = state.numbers.ours
     for theirs in state.numbers.candidates:
         if ours ^ theirs in named:
-            state, began = _begin(state, theirs, now)
-            effects += began
-            if isinstance(state, Recovering):
-                return _step(state, [PacketsReceived(packets, now)], effects, beginning=True)
+            began, events, said = _begin(state, theirs, now)
+            return _step(began, [*events, PacketsReceived(packets, now)], [*effects, *said], beginning=True)
     effects.append(Refused("recovery-unknown", f"{len(packets)} packets of a connection that is not there"))
     strange = connection_of(packets[0])
     if strange is not None and packets[0][0] <= PIECE_HURRY:
@@ -338,7 +338,7 @@ def _step(
     for event in events:
         connection, said = recovery.receive(connection, event)
         for effect in said:
-            if type(effect) is Unknown:
+            if isinstance(effect, Unknown):
                 strange += effect.packets
             else:
                 effects.append(effect)

@@ -27,8 +27,8 @@ ACKNOWLEDGEMENT: Final = 0x42
 GONE: Final = 0x43
 """Kind of a packet that says that its sender does not know that connection, or knows it no more."""
 
-MAX_ACK_RANGES: Final = 64
-"""Runs of received packet numbers in one acknowledgement, the newest first; older ones were in many before it."""
+MAX_ACK_RANGES: Final = 60
+"""Runs of received packet numbers in one acknowledgement of 505 bytes; older ones were in many before it."""
 
 MAX_COUNT: Final = 0xFFFFFFFF
 """The largest count in an acknowledgement; what is older than a longer run is left out, for it was said before."""

@@ -115,7 +115,7 @@ def first_sender(connection: int, packet: int, expected_rtt_s: float, limit: int
         tolerance=Tolerance(),
         rtt=first_rtt(expected_rtt_s),
         path=first_path(packet, now),
-        pace_at=now,
+        pace_at=now - CATCH_UP_S,
         lost_at=None,
         probe_from=now,
         probes=0,
@@ -169,8 +169,12 @@ def acknowledge(sender: Sender, acknowledgement: Acknowledgement, now: float) ->
         lost_at=lost_at,
         probe_from=now,
         probes=0,
-        proven=sender.proven or newest.piece + PIECE_HEAD_BYTES > SMALL_PACKET_BYTES,
+        proven=sender.proven or any(_has_long_packet(run) for run in settled),
     )
+
+
+def _has_long_packet(run: Run) -> bool:
+    return run.end - run.start >= run.piece > SMALL_PACKET_BYTES - PIECE_HEAD_BYTES
 
 
 def _from(ranges: Sequence[Span], runs: tuple[Run, ...]) -> Sequence[Span]:
@@ -364,7 +368,7 @@ def on_new_path(sender: Sender, packet: int, expected_rtt_s: float, now: float) 
         tolerance=Tolerance(),
         rtt=first_rtt(expected_rtt_s),
         path=first_path(packet, now),
-        pace_at=now,
+        pace_at=now - CATCH_UP_S,
         lost_at=None,
         probe_from=now,
         probes=0,

@@ -39,13 +39,11 @@ from ockam_ref.links.reassembly import receive as put_together
 from ockam_ref.links.recovery import (
     Deliver,
     Due,
-    Failed,
     Left,
     MessageGiven,
     PacketsReceived,
     Refused,
     Transmit,
-    Unknown,
     Waiting,
     WakeAt,
 )
@@ -222,11 +220,10 @@ def _advance(state: SourceState, event: AgreementEvent, now: Now) -> tuple[Sourc
                 effects.append(Tell(config.endpoint, RecoveryAgreed(config.address, agreed, now)))
             case Refused(rule, detail):
                 effects.append(_drop(state, rule, f"{config.source}: {detail}"))
-            case Failed(reason, lost):
+            case _:
+                reason, lost = effect
                 detail = f"recovery with {config.source} ended, {lost} bytes were not acknowledged: {reason}"
                 effects.append(_drop(state, "recovery-failed", detail))
-            case Unknown():  # the agreement deals with these itself
-                pass
     return replace(state, agreement=agreement), tuple(effects)
 
 

@@ -114,7 +114,7 @@ def test_what_a_caller_is_told(run: Run) -> None:
                         puncture((trio.hop, "nobody"), rendezvous=trio.rendezvous.address, timeout=0.05),
                     ),
                     (
-                        "no socket: cannot bind 203.0.113.1:0",
+                        "no socket: cannot bind UDP 203.0.113.1:0",
                         ErrorCode.REFUSED,
                         puncture((trio.hop, "udp"), rendezvous=silent, bind="203.0.113.1:0"),
                     ),

@@ -218,12 +218,11 @@ def test_a_peripheral_that_does_not_read_holds_the_central(run_once: Run) -> Non
             far.stop_reading()
             packets = [bytes(512)] * 400
             both.send(near, *packets)
-            before = -1
-            while near.buffered != before:  # until nothing moves any more
-                before = near.buffered
-                await asyncio.sleep(0.02)
             room = ble_link.HOLD_INBOX_BYTES // (512 + ble_link.PACKET_COST)
-            assert 400 - room - 2 * WINDOW <= near.buffered // 512 <= 400 - room
+            while near.buffered // 512 > 400 - room:  # noqa: ASYNC110  # nothing tells of it
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.1)  # in which as much again would come, if nobody held it
+            assert near.buffered // 512 >= 400 - room - 2 * WINDOW
             far.start_reading()
             await both.far.until(lambda: len(both.far.packets[far.id]) == 400)
 
@@ -580,7 +579,7 @@ def test_a_listener_that_is_closed_gives_its_controller_back(run_once: Run) -> N
 
 @pytest.mark.spec("BLE-54")
 def test_there_is_room_for_one_central(run_once: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ble, "SCAN_S", 0.2)
+    monkeypatch.setattr(ble, "SCAN_S", 0.5)
 
     async def main() -> None:
         async with pair() as both:
@@ -684,13 +683,13 @@ def test_a_missing_extra_is_named(run_once: Run, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.spec("BLE-10", "BLE-14")
 def test_the_name_is_matched_exactly(run_once: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ble, "SCAN_S", 0.2)
+    monkeypatch.setattr(ble, "SCAN_S", 0.5)
 
     async def main() -> None:
         async with pair(name=f"{NAME}2") as both:
             both.central.open(CENTRAL, NAME)
             assert await both.near.told("failed", CENTRAL) == (
-                "ble 'ockam_ble_1': no Bluetooth peripheral of that name was heard within 0.2 s"
+                "ble 'ockam_ble_1': no Bluetooth peripheral of that name was heard within 0.5 s"
             )
             await both.connect(LinkId(2), f"{NAME}2")
 
@@ -862,7 +861,7 @@ def test_a_central_that_has_agreed_on_nothing(run_once: Run, *, is_request: bool
 
 @pytest.mark.spec("BLE-15", "BLE-54")
 def test_a_central_that_only_stays(run_once: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ble_peripheral, "AGREE_S", 0.05)
+    monkeypatch.setattr(ble_peripheral, "AGREE_S", 0.5)
 
     async def main() -> None:
         async with pair() as both, stranger(both) as found:
@@ -956,7 +955,7 @@ def test_a_board_is_given_time(run_once: Run) -> None:
             before = asyncio.get_running_loop().time()
             link.flush()
             await host.told("drained", CENTRAL)
-            assert 0.06 <= asyncio.get_running_loop().time() - before < 0.09
+            assert asyncio.get_running_loop().time() - before >= 0.06
 
     run_once(main())
 

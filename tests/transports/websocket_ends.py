@@ -18,7 +18,6 @@ from websockets.http11 import Response
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from ockam_transports.websocket_link import MAX_PACKET_BYTES
 from tests.transports.conftest import Client
 
 
@@ -145,6 +144,3 @@ async def reverse_proxy(prefix: str, behind: str) -> AsyncIterator[tuple[str, li
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
     finally:
         server.close()
-
-
-__all__ = ["MAX_PACKET_BYTES", "RawWebSocket", "Tls", "make_tls", "reverse_proxy"]

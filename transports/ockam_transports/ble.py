@@ -273,7 +273,7 @@ def make_plugin(
     create = partial(
         BleTransport, compat=compat, pause_s=pause_s, scanner=scanner, client=client, open_controller=open_controller
     )
-    address_form = "the advertised name, or the device address; to listen, NAME@CONTROLLER"
+    address_form = "NAME; to listen, NAME@CONTROLLER"
     if compat:
         return TransportPlugin(
             name="ble-compat",

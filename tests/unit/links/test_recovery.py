@@ -198,6 +198,24 @@ def test_packets_that_come_late_after_all_teach_patience() -> None:
     assert (old.sender.remembered, packets_of(effects)) == (state.sender.remembered, [])
 
 
+@pytest.mark.spec("RCV-11")
+def test_old_news_measures_no_round_trip() -> None:
+    state = in_flight(6)
+    state, _ = acknowledge(state, (4, 5), now=NOW + 0.1)
+    before = state.sender.rtt
+    state, _ = acknowledge(state, (3, 4), now=NOW + 5.0)
+    assert state.sender.rtt == before
+
+
+@pytest.mark.spec("RCV-14")
+def test_a_full_window_lets_nothing_leave() -> None:
+    state, packets = give(new(), bytes(1_000_000))
+    state = state._replace(sender=state.sender._replace(in_flight=1 << 30))
+    _, effects = step(state, Due(NOW + 0.05))
+    assert packets
+    assert packets_of(effects) == []
+
+
 @pytest.mark.spec("RCV-13")
 def test_no_more_than_some_are_remembered() -> None:
     state, packets = give(new(), bytes(2_000_000))
@@ -237,12 +255,15 @@ def test_silence_is_probed_with_the_oldest_packets_and_more_patience_each_time()
 
 @pytest.mark.spec("RCV-16")
 def test_a_path_that_never_took_a_long_packet_gets_short_ones() -> None:
-    state = in_flight(20)
-    for _ in range(PROBES_BEFORE_SMALL + 1):
+    state, _ = give(new(), b"short")
+    state, _ = acknowledge(state, (0, 1), now=NOW)
+    assert not state.sender.proven
+    state, _ = give(state, bytes(2 * PIECE_BYTES - 4))
+    while state.sender.probes <= PROBES_BEFORE_SMALL:
         deadline = sending.next_deadline(state.sender)
         assert deadline is not None
         state, effects = step(state, Due(deadline))
-    assert {len(packet) for packet in packets_of(effects)} <= {SMALL_PACKET_BYTES, 2 * PIECE_BYTES % 483 + 25}
+    assert max(len(packet) for packet in packets_of(effects)) == SMALL_PACKET_BYTES
     assert state.sender.packet == SMALL_PACKET_BYTES
 
 
