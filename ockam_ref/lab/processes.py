@@ -5,9 +5,10 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -139,11 +140,34 @@ def _as_text(setup: Setup) -> dict[str, Any]:
 # ---- the side that answers
 
 
+class _Asking(asyncio.StreamReaderProtocol):
+    """Notices at once that nobody asks any more, also while a question is being answered."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        super().__init__(reader)
+        self.gone = asyncio.Event()
+
+    def eof_received(self) -> bool:
+        """Whoever asked has ended, or has closed its end."""
+        self.gone.set()
+        return False
+
+
 async def answer_questions() -> None:
-    """Be the node that the question ``start`` describes, until there are no more."""
-    loop = asyncio.get_running_loop()
+    """Be the node that the question ``start`` describes, until nobody asks any more."""
     reader = asyncio.StreamReader(MAX_LINE_BYTES)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    asking = _Asking(reader)
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asking, sys.stdin)
+    answering, gone = asyncio.ensure_future(_answer(reader)), asyncio.ensure_future(asking.gone.wait())
+    await asyncio.wait((answering, gone), return_when=asyncio.FIRST_COMPLETED)
+    gone.cancel()
+    if answering.done():
+        answering.result()
+    answering.cancel()
+    await asyncio.wait((answering,))
+
+
+async def _answer(reader: asyncio.StreamReader) -> None:
     async with AsyncExitStack() as stack:
         answers: dict[str, Any] = {}
 
@@ -166,8 +190,11 @@ def _setup(text: dict[str, Any]) -> Setup:
 
 
 def _say(answer: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
+    """Answer past ``sys.stdout``, in whose buffer something would be left if whoever asked has gone."""
+    left = json.dumps(answer).encode() + b"\n"
+    with suppress(BrokenPipeError):
+        while left:
+            left = left[os.write(1, left) :]
 
 
 if __name__ == "__main__":
