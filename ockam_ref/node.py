@@ -456,7 +456,7 @@ class Node:
             self._queue.append((watcher, AddressGone(effect.hop, self._now), depth))
 
     def _watch(self, record: _Record, effect: Watch, depth: int) -> None:
-        found = self._mailboxes.get(effect.address)
+        found = self._find(effect.address)
         if found is None:
             self._queue.append((record, AddressGone(effect.address, self._now), depth))
         elif found[1] is not record:

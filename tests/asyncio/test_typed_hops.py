@@ -147,3 +147,15 @@ def test_unlike_hops_one_behind_the_other(run: Run, tmp_path: Path) -> None:
         await asyncio.gather(*(it.alice.send(((UDP, bind.address), "echo"), "x") for _ in range(3)))
 
     world(run, test)
+
+
+@pytest.mark.spec("HOP-8")
+def test_a_channel_whose_first_hop_is_udp(run: Run) -> None:
+    async def test(it: World) -> None:
+        bind = await it.bob.udp_bind()
+        it.bob.add_consumer("api", bind)
+        identity = it.alice.create_identity()
+        channel = await it.alice.create_secure_channel(identity, ((UDP, bind.address), "api"))
+        assert (await it.alice.send_and_receive((channel, "echo"), "secret")).body(str) == "secret"
+
+    world(run, test)
