@@ -44,7 +44,10 @@ from ockam_ref.wire.transport_message import MAX_MESSAGE_LENGTH, TransportMessag
 from ockam_ref.wire.udp_datagram import cut_message
 
 MAX_SOURCES: Final = 1024
-"""Sources that one endpoint remembers; the one that has been known for longest is forgotten for a new one."""
+"""Sources that one endpoint remembers; for a new one that which has been known for longest is forgotten.
+
+One with which recovery was agreed goes only when there is no other: anybody can pretend to be a thousand new sources.
+"""
 
 MAX_TOTAL_WAITING_BYTES: Final = 128 * 1024 * 1024
 """What the unfinished messages of all sources of an endpoint may cost; the source that keeps most is then forgotten.
@@ -251,7 +254,8 @@ def _with_source(state: EndpointState, source: str) -> tuple[EndpointState, Effe
     config = UdpSource(child, state.sender, state.receiver, state.link, source, way_back, state.recovery)
     forgotten: Effects = ()
     if len(state.sources) >= MAX_SOURCES:
-        oldest = state.sources[0].child
+        others = (one.child for one in state.sources if one.child not in state.carriers)
+        oldest = next(others, state.sources[0].child)
         forgotten, state = (StopWorker(oldest, "newer sources came"),), _without(state, oldest)
     return replace(state, sources=(*state.sources, Source(child))), (*forgotten, StartWorker(config))
 

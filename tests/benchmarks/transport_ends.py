@@ -15,7 +15,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final, cast
 
-from ockam_ref.asyncio import Node, keep_freed_buffers
+from ockam_ref.asyncio import UDP, Node, keep_freed_buffers
+from ockam_ref.asyncio.hops import Hop
 from ockam_ref.portals.connection import MAX_PAYLOAD_BYTES, PORTABLE_PAYLOAD_BYTES
 
 READ_BYTES: Final = 256 * 1024
@@ -56,7 +57,7 @@ async def ours_far(transport: str, address: str, target: str) -> None:
     """An outlet."""
     keep_freed_buffers()
     async with Node.create() as node:
-        listener = await node.listen(transport, address)
+        listener = await (node.udp_bind(address) if transport == "udp" else node.listen(transport, address))
         limit = _payload(transport)
         await node.create_outlet("outlet", target, consumer_of=[listener], max_payload_bytes=limit)
         await _run_until_told(listener.address)
@@ -66,9 +67,12 @@ async def ours_near(transport: str, address: str) -> None:
     """An inlet."""
     keep_freed_buffers()
     async with Node.create() as node:
-        connection = await node.connect(transport, address)
-        limit = _payload(transport)
-        inlet = await node.create_inlet("127.0.0.1:0", [connection, "outlet"], max_payload_bytes=limit)
+        route: list[Hop]
+        if transport == "udp":
+            route = [await node.udp_bind(recovery=True), (UDP, address), "outlet"]
+        else:
+            route = [await node.connect(transport, address), "outlet"]
+        inlet = await node.create_inlet("127.0.0.1:0", route, max_payload_bytes=_payload(transport))
         await _run_until_told(inlet.address)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from tests.benchmarks import ble, udp
 from tests.benchmarks.contenders import Contender, Tunnel, environment
 from tests.benchmarks.measure import Effort, Figures, measure, medians
 from tests.benchmarks.report import Goal, aligned, goals_table
@@ -35,7 +36,7 @@ class Row:
 
     transport: str
     address: str
-    beside: str
+    beside: str | None = None
     goal: float | None = None
 
 
@@ -43,7 +44,7 @@ ROWS: Final = (
     Row("tcp", "127.0.0.1:0", "asyncio.Protocol over TCP", goal=0.30),
     Row("uds", "{folder}/far.sock", "asyncio.Protocol over a Unix socket"),
     Row("ws", "127.0.0.1:0", "websockets for asyncio", goal=0.50),
-    # A transport of datagrams or of radio gets its row here, and its plain pair in ``transport_ends``.
+    Row("udp", "127.0.0.1:0"),  # with recovery; a stream over plain datagrams would not arrive
 )
 
 
@@ -63,6 +64,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     print(table(rows, rounds))
     goals = list(goals_of(rows, rounds))
+    if not options.only:
+        say("UDP beside raw sockets and the Rust peer, Bluetooth beside a bare loop of GATT")
+        print("\n" + udp.table(udp.measure_udp(effort.rounds)))
+        radio = ble.measure_ble(rounds=effort.rounds)
+        rates = (radio.up, radio.bare_up, radio.down, radio.bare_down)
+        words = ("to the peripheral", "bare", "to the central", "bare")
+        print("\nBLE, kB/s: " + ", ".join(f"{word} {one / 1e3:.0f}" for word, one in zip(words, rates, strict=True)))
+        goals.append(Goal("ble: bulk", radio.ratio, 0.80, at_least=True, unit=" x bare"))
     if goals:
         print("\n" + goals_table(goals))
     if options.json:
@@ -91,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _measure(rows: list[Row], effort: Effort, loop: str) -> dict[str, list[Figures]]:
     """Measure both of each row in every round; what fails is left out from then on."""
-    able = [(row, make) for row in rows for make in ("ours", "plain")]
+    able = [(row, make) for row in rows for make in ("ours", "plain") if make == "ours" or row.beside is not None]
     measured: dict[str, list[Figures]] = {}
     with Peers(environment()) as peers:
         target = peers.start("target", [sys.executable, "-m", "tests.benchmarks.load"]).ready()["listen"]
@@ -140,7 +149,8 @@ def table(rows: Sequence[Row], rounds: Mapping[str, Sequence[Figures]]) -> str:
         ours, plain = rounds.get(f"ours {row.transport}"), rounds.get(f"plain {row.transport}")
         compared = f"{ratio(ours, plain):.2f}" if ours and plain else ""
         lines.append([row.transport, *_cells(ours, compared)])
-        lines.append([f"  {row.beside}", *_cells(plain, "")])
+        if row.beside is not None:
+            lines.append([f"  {row.beside}", *_cells(plain, "")])
     return aligned(lines)
 
 
@@ -164,6 +174,9 @@ def goals_of(rows: Sequence[Row], rounds: Mapping[str, Sequence[Figures]]) -> It
             yield Goal(f"{row.transport}: bulk", ratio(ours, plain), row.goal, at_least=True, unit=" x plain")
     if {"ours uds", "ours tcp"} <= rounds.keys():
         yield Goal("uds: bulk", ratio(rounds["ours uds"], rounds["ours tcp"]), 1, at_least=True, unit=" x tcp")
+    if "ours udp" in rounds:
+        measured = median(rate(figures) for figures in rounds["ours udp"])
+        yield Goal("udp: bulk with recovery", measured, 100, at_least=True, unit=" MB/s")
 
 
 if __name__ == "__main__":

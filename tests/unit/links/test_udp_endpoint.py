@@ -180,6 +180,16 @@ def test_the_source_that_is_known_for_longest_is_forgotten_for_a_new_one() -> No
 
 
 @pytest.mark.spec("UDP-27")
+def test_a_flood_of_new_sources_costs_no_peer_that_recovery_was_agreed_with() -> None:
+    sources = tuple(Source(local(f"{index}")) for index in range(MAX_SOURCES))
+    full = replace(OPEN, sources=sources, carriers=frozenset({local("0"), local("2")}))
+    _, effects = receive(full, arriving())
+    assert effects[0] == StopWorker(local("1"), "newer sources came")
+    _, effects = receive(replace(full, carriers=frozenset(one.child for one in sources)), arriving())
+    assert effects[0] == StopWorker(local("0"), "newer sources came")
+
+
+@pytest.mark.spec("UDP-27")
 def test_the_source_that_keeps_most_is_forgotten_when_all_keep_too_much() -> None:
     half = MAX_TOTAL_WAITING_BYTES // 2
     state = replace(OPEN, sources=(Source(local("a")), Source(local("b"))))
