@@ -27,9 +27,8 @@ RELAYED_PACKET_BYTES: Final = 32_768
 DIRECT_PACKET_BYTES: Final = 4096
 """Longest packet over a puncture, where it becomes some sixteen datagrams of which none may be lost."""
 
-MIN_PACKET_BYTES: Final = 256
 MAX_PACKET_BYTES: Final = 65_536
-"""What another end may ask for."""
+"""Longest packet that another end may ask for; the shortest is that of recovery."""
 
 KEEP_ALIVE_S: Final = 5.0
 """The initiator says this often which path is the one, so that the other end knows that it is there."""

@@ -7,13 +7,13 @@ from ockam_ref.effects import CopyConsumers, Effects, SetTimer, Tell
 from ockam_ref.errors import DecodeError
 from ockam_ref.events import ChildSettled, ChildStarted, MessageReceived, StopRequested, TimerFired, WorkerEvent
 from ockam_ref.links import recovery
+from ockam_ref.links.recovery import MIN_PACKET_BYTES
 from ockam_ref.links.recovery_packets import encode_gone
 from ockam_ref.machine import FlowControlId, Fresh, Machine, Needs, Transition, Worker
 from ockam_ref.steady import link
 from ockam_ref.steady.link import (
     IDLE_S,
     MAX_PACKET_BYTES,
-    MIN_PACKET_BYTES,
     End,
     Ended,
     Running,

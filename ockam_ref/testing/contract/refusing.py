@@ -102,7 +102,7 @@ class RefusingContract(Contract):
                 await fail(scene, target, FAILURES // 10, give_up=why == "given up")
                 leaks = Leaks()
                 await fail(scene, target, FAILURES, give_up=why == "given up")
-                await scene.settle()  # the other ends of the last failures are just being freed
+                await scene.turns()  # the other ends of the last failures are just being freed
                 leaks.check()
 
         run(main(), 6 * rig.deadline_s)

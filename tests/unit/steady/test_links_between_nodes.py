@@ -6,11 +6,12 @@ from ockam_ref.effects import Forward
 from ockam_ref.errors import MisuseError
 from ockam_ref.events import AddressGone, MessageReceived, TimerFired
 from ockam_ref.links import recovery
+from ockam_ref.links.recovery import MIN_PACKET_BYTES
 from ockam_ref.links.recovery_packets import encode_gone
 from ockam_ref.observations import MessageDropped, SteadyLinkClosed, SteadyLinkMoved
 from ockam_ref.steady import initiator, link, listener, responder
 from ockam_ref.steady.initiator import ASK_AGAIN_S, Leading, Opening, SteadyLink
-from ockam_ref.steady.link import IDLE_S, KEEP_ALIVE_S, MIN_PACKET_BYTES, Running
+from ockam_ref.steady.link import IDLE_S, KEEP_ALIVE_S, Running
 from ockam_ref.steady.listener import MAX_LINKS, Listening
 from ockam_ref.steady.responder import Following, SteadyResponder
 from ockam_ref.testing.memory_host import MemoryHost
