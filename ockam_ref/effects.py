@@ -197,11 +197,16 @@ class SendBytes(NamedTuple):
 
 
 class SendDatagrams(NamedTuple):
-    """Send the datagrams from an endpoint to one target, in order; each may be lost."""
+    """Send the datagrams from an endpoint to one target, in order; each may be lost.
+
+    ``paced`` says that the core has seen to it that the path takes so many at once; else the adapter makes pauses in
+    what would be too much for a receiver.
+    """
 
     link: LinkId
     target: str
     datagrams: tuple[bytes | memoryview, ...]
+    paced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -507,7 +507,7 @@ class Driver:
     def _send_datagrams(self, effect: SendDatagrams) -> Endpoint | None:
         endpoint: Any = self._links.get(effect.link)
         if endpoint is not None:
-            endpoint.send(effect.target, effect.datagrams)
+            endpoint.send(effect.target, effect.datagrams, paced=effect.paced)
         return endpoint  # type: ignore[no-any-return]  # SendDatagrams is for endpoints only
 
     def _note_backlog(self, effect: Backlog) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 from ockam_ref.lab.description import Hop
@@ -81,10 +82,11 @@ class LossyLink:
         packet = b"".join(chunks)
         self._let_through(len(packet), lambda: self._link.write((packet,)))
 
-    def send(self, target: str, datagrams: Sequence[Chunk]) -> None:
+    def send(self, target: str, datagrams: Sequence[Chunk], *, paced: bool = False) -> None:
         """Let each datagram take the path."""
         for datagram in datagrams:
-            self._let_through(len(datagram), lambda datagram=datagram: self._link.send(target, (datagram,)))
+            sent = partial(self._link.send, target, (datagram,), paced=paced)
+            self._let_through(len(datagram), sent)
 
     def close(self) -> None:
         """Close the link; what is late does not arrive any more."""

@@ -158,11 +158,11 @@ class MeteredLink:
         self._meter.sent(self._link.id, sum(map(len, taken)))
         self._link.write(taken)
 
-    def send(self, target: str, datagrams: Sequence[Chunk]) -> None:
+    def send(self, target: str, datagrams: Sequence[Chunk], *, paced: bool = False) -> None:
         """Count and pass on."""
         for datagram in datagrams:
             self._meter.sent(self._link.id, len(datagram))
-        self._link.send(target, datagrams)
+        self._link.send(target, datagrams, paced=paced)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # all the rest of a link
         return getattr(self._link, name)

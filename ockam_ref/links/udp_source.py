@@ -201,7 +201,7 @@ def _advance(state: SourceState, event: AgreementEvent, now: Now) -> tuple[Sourc
     for effect in said:
         match effect:
             case Transmit(packets):
-                effects.append(SendDatagrams(config.link, config.source, packets))
+                effects.append(SendDatagrams(config.link, config.source, packets, paced=True))
             case Deliver(messages):
                 for message in messages:
                     read = _read_message(state, message)

@@ -21,7 +21,8 @@ class Noting:
     def write(self, chunks: Sequence[bytes]) -> None:
         self.told.append(b"".join(chunks))
 
-    def send(self, target: str, datagrams: Sequence[bytes]) -> None:
+    def send(self, target: str, datagrams: Sequence[bytes], *, paced: bool) -> None:
+        assert not paced
         self.told.append((target, *datagrams))
 
     def flush(self) -> None:

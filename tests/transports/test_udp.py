@@ -444,6 +444,20 @@ def test_a_long_message_has_pauses_in_which_others_go_on(run: Run, host: NotingH
     run(main())
 
 
+def test_what_the_core_has_paced_leaves_without_pauses(run: Run, host: NotingHost) -> None:
+    async def main() -> None:
+        async with sockets(host) as made:
+            near, far = await made.bind(), await made.bind()
+            count = 2 * datagram_sink.LONG_MESSAGE_DATAGRAMS
+            with host.calling():
+                near.send(far.address, [b"%d" % index for index in range(count)], paced=True)
+                near.flush()
+            assert near.buffered == 0
+            await made.until_got(far, [b"%d" % index for index in range(count)])
+
+    run(main())
+
+
 # ---- the kernel's help
 
 

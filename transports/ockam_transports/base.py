@@ -98,8 +98,11 @@ class Endpoint(Sink, Protocol):
     def address(self) -> str:
         """Where it is bound, with the port that the operating system chose."""
 
-    def send(self, target: str, datagrams: Sequence[Chunk]) -> None:
-        """Take datagrams for one target, in order; each may be lost, also by a target that cannot be resolved."""
+    def send(self, target: str, datagrams: Sequence[Chunk], *, paced: bool = False) -> None:
+        """Take datagrams for one target, in order; each may be lost, also by a target that cannot be resolved.
+
+        Unless they are ``paced``, many for one target leave with pauses that give its receiver time to take them.
+        """
 
 
 class LinkHost(Protocol):

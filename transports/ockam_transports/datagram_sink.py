@@ -42,12 +42,14 @@ class Burst:
 
     __slots__ = ("datagrams", "is_long", "position", "target", "where")
 
-    def __init__(self, target: str, where: SocketAddress | None, datagrams: Sequence[Chunk]) -> None:
+    def __init__(
+        self, target: str, where: SocketAddress | None, datagrams: Sequence[Chunk], *, paced: bool = False
+    ) -> None:
         self.target = target
         self.where = where
         self.datagrams = datagrams
         self.position = 0
-        self.is_long = len(datagrams) > LONG_MESSAGE_DATAGRAMS
+        self.is_long = not paced and len(datagrams) > LONG_MESSAGE_DATAGRAMS
 
 
 class Lane:

@@ -78,7 +78,7 @@ class UdpSocketEndpoint(DatagramSink):
         self._texts: dict[SocketAddress, str] = {}
         self.attach(DatagramSocket(sock, offload=offload))
 
-    def send(self, target: str, datagrams: Sequence[Chunk]) -> None:
+    def send(self, target: str, datagrams: Sequence[Chunk], *, paced: bool = False) -> None:
         """Take datagrams for ``host:port``; a name is looked up first."""
         if self._closing or self._gone:
             return
@@ -90,7 +90,7 @@ class UdpSocketEndpoint(DatagramSink):
         if known is not None and known[1] > monotonic():
             self._known.move_to_end(target)
             self.buffered += size
-            self._put(Burst(target, known[0], datagrams))
+            self._put(Burst(target, known[0], datagrams, paced=paced))
             return
         try:
             host, port = parse_host_port(target)
@@ -101,7 +101,7 @@ class UdpSocketEndpoint(DatagramSink):
         self.buffered += size
         if where is not None:
             self._remember(target, where, float("inf"))
-            self._put(Burst(target, where, datagrams))
+            self._put(Burst(target, where, datagrams, paced=paced))
         else:
             self._look_up(target, host, port, datagrams)
 
