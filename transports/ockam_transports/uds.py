@@ -36,6 +36,9 @@ _SENTENCES: Final = {
     errno.EADDRINUSE: "another program has just taken the path",
 }
 
+SEND_BUFFER_BYTES: Final = 4 * 1024 * 1024
+"""What the kernel is asked to keep for the other side."""
+
 
 class UdsTransport:
     """Unix sockets for one host on the running event loop."""
@@ -49,6 +52,7 @@ class UdsTransport:
         """Begin to connect to the socket at the path ``target``."""
 
         def won(sock: socket.socket) -> None:
+            _configure(sock)
             opening.attach(sock)
             opening.flush()
             self._host.link_opened(link)
@@ -75,7 +79,13 @@ class UdsTransport:
         except OSError as error:
             raise OckamError(ErrorCode.LINK_FAILED, f"cannot listen on {address} over uds: {_why(error)}") from None
         return StreamSocketListener(
-            self._loop, sock, address, self._new_accepted, accept, on_close=partial(_remove_ours, address, ours)
+            self._loop,
+            sock,
+            address,
+            self._new_accepted,
+            accept,
+            configure=_configure,
+            on_close=partial(_remove_ours, address, ours),
         )
 
     def _new_accepted(self, on_gone: Callable[[StreamSocketLink], None]) -> StreamSocketLink:
@@ -129,6 +139,12 @@ def _connect(path: str) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def _configure(sock: socket.socket) -> None:
+    """Let the kernel keep more than it does by itself: these sockets do not grow as those of TCP do."""
+    with suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
 
 def _listen_at(path: str) -> tuple[socket.socket, os.stat_result]:
