@@ -12,6 +12,7 @@ from time import monotonic, time
 from typing import Any, Final, Protocol, TypeAlias
 
 from ockam_ref.asyncio.links import BackPressure
+from ockam_ref.asyncio.transports import Transports
 from ockam_ref.asyncio.watching import Life, Watching
 from ockam_ref.effects import (
     ArmTimer,
@@ -54,15 +55,12 @@ from ockam_ref.wire.local_message import LocalMessage
 from ockam_transports.base import (
     HIGH_WATER_BYTES,
     LOW_WATER_BYTES,
-    DatagramTransport,
     Endpoint,
     Link,
     Listener,
     SlowListener,
-    Transport,
     TransportPlugin,
 )
-from ockam_transports.plugins import find_plugin, find_plugin_of_type
 
 Tap: TypeAlias = Callable[[LinkId, bytes], None]
 """Sees what a link brought before the core does, for people who want to look."""
@@ -92,12 +90,11 @@ class Driver:
 
     def __init__(self, tap: Tap | None = None, plugins: Iterable[TransportPlugin] = ()) -> None:
         self._tap = tap
-        self._plugins = {plugin.name: plugin for plugin in plugins}
         self.core = Node(entropy=os.urandom)
         self.loop = asyncio.get_running_loop()
         self.watching = Watching()
         self.receivers: dict[Address, Receiver] = {}
-        self._transports: dict[str, Transport | DatagramTransport] = {}
+        self.transports = Transports(self, plugins)
         self._listeners: set[Listener] = set()
         self._giving_back: set[asyncio.Task[None]] = set()
         self._links: dict[LinkId, Link | Endpoint] = {}
@@ -187,30 +184,6 @@ class Driver:
         """A receiver that made its sources wait has room again."""
         self._relieve(receiver)
 
-    def plugin(self, name: str) -> TransportPlugin:
-        """Return what is known of the transport of that name: one given to this node, else an installed one.
-
-        Raises:
-            OckamError: it is not installed.
-        """
-        return self._plugins.get(name) or find_plugin(name)
-
-    def plugin_of_type(self, transport_type: int) -> TransportPlugin | None:
-        """Return what is known of the transport whose addresses have that number, if there is one."""
-        own = (plugin for plugin in self._plugins.values() if plugin.transport_type == transport_type)
-        return next(own, None) or find_plugin_of_type(transport_type)
-
-    def transport(self, name: str) -> Transport | DatagramTransport:
-        """Return the transport of that name; each is made when it is first used.
-
-        Raises:
-            OckamError: it is not installed, or something that it needs is not.
-        """
-        found = self._transports.get(name)
-        if found is None:
-            found = self._transports[name] = self.plugin(name).create(self)
-        return found
-
     async def open(self, target: str, timeout_s: float, transport: str = "tcp") -> Link:
         """Open a link that no worker owns yet.
 
@@ -218,7 +191,7 @@ class Driver:
             OckamError: it could not be opened, or not in time; the message says why.
         """
         self._check_running()
-        using = self.transport(transport)
+        using = self.transports.get(transport)
         link = self.core.new_link()
         opened = self._opening[link] = self.loop.create_future()
         opening = self._links[link] = using.open(link, target)
@@ -244,9 +217,7 @@ class Driver:
         Raises:
             OckamError: nobody can listen there; the worker is stopped again.
         """
-        using = self.transport(transport)
-        if not hasattr(using, "listen"):
-            raise OckamError(ErrorCode.MISUSE, f"nobody connects over {transport}: bind it instead")
+        using = self.transports.of_links(transport)
         worker = self.start(config)
         try:
             listener = await using.listen(address, partial(self._accept, worker))
@@ -268,7 +239,7 @@ class Driver:
             OckamError: it cannot be bound there.
         """
         self._check_running()
-        using = self._datagrams(transport)
+        using = self.transports.of_datagrams(transport)
         link = self.core.new_link()
         endpoint = await using.bind(link, address)
         if self._closed:
@@ -284,12 +255,6 @@ class Driver:
     def close_link(self, link: LinkId) -> None:
         """End a link that no worker owns."""
         self._close(link)
-
-    def _datagrams(self, transport: str) -> DatagramTransport:
-        using: Any = self.transport(transport)
-        if not hasattr(using, "bind"):
-            raise OckamError(ErrorCode.MISUSE, f"{transport} has no datagrams: listen or connect instead")
-        return using  # type: ignore[no-any-return]  # what binds is one
 
     def close_listener(self, listener: Listener) -> None:
         """Accept no more; links that are open live on."""
@@ -478,7 +443,7 @@ class Driver:
 
     def _open_link(self, effect: OpenLink) -> None:
         try:
-            self._links[effect.link] = self.transport(effect.transport).open(effect.link, effect.target)
+            self._links[effect.link] = self.transports.get(effect.transport).open(effect.link, effect.target)
         except OckamError as error:  # no such transport
             self.loop.call_soon(self.link_failed, effect.link, str(error))
 
@@ -491,7 +456,7 @@ class Driver:
     async def _bind(self, effect: BindEndpoint) -> None:
         link = effect.link
         try:
-            endpoint = await self._datagrams(effect.transport).bind(link, effect.address)
+            endpoint = await self.transports.of_datagrams(effect.transport).bind(link, effect.address)
         except OckamError as error:
             if link in self._binding:
                 self._binding.discard(link)

@@ -40,7 +40,7 @@ class Reaching(Running):
             OckamError: nobody can listen there, or the transport is not installed.
         """
         flow = fresh_flow_control_id()
-        plugin = self._driver.plugin(transport)
+        plugin = self._driver.transports.plugin(transport)
         config = link_listener.LinkListener(flow, find_form(plugin.form), _link_alias(plugin, None))
         worker, listener = await self._driver.listen(config, address, transport)
         return NodeListener(self._driver, worker, listener, flow)
@@ -58,7 +58,7 @@ class Reaching(Running):
         Raises:
             OckamError: nobody answers there, or not within ``timeout`` seconds, or the transport is not installed.
         """
-        plugin = self._driver.plugin(transport)
+        plugin = self._driver.transports.plugin(transport)
         form = find_form(plugin.form)
         link = await self._driver.open(address, timeout, transport)
         flow = fresh_flow_control_id()
@@ -100,7 +100,7 @@ class Reaching(Running):
         Raises:
             OckamError: the transport is not installed.
         """
-        plugin = self._driver.plugin(transport)
+        plugin = self._driver.transports.plugin(transport)
         await self._start_connector(plugin)
         for address in addresses or ("",):
             self.add_consumer(Address(plugin.transport_type, address.encode()), flow)
@@ -141,7 +141,7 @@ class Reaching(Running):
         typed, core = route[0], self._driver.core
         if typed in core and not isinstance(core.state_of(typed), typed_hop.Opening):
             return route
-        plugin = self._driver.plugin_of_type(typed.transport_type)
+        plugin = self._driver.transports.plugin_of_type(typed.transport_type)
         if plugin is None:
             message = f"the route begins with {typed}, and no transport with that number is installed"
             raise OckamError(ErrorCode.LINK_FAILED, message)

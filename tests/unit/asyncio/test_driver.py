@@ -70,7 +70,7 @@ class Scene:
         self.a, self.b = FakeLink(A), FakeLink(B)
         self.driver._links = {A: self.a, B: self.b}
         self.transport = FakeTransport()
-        self.driver._transports["tcp"] = self.transport  # type: ignore[assignment]
+        self.driver.transports._made["tcp"] = self.transport  # type: ignore[assignment]
         self.events: list[Any] = []
         self.answers: list[Any] = []
         core: Any = self.driver.core
@@ -300,7 +300,7 @@ class FakeDatagrams:
 @scene
 async def test_an_endpoint_that_a_machine_asks_for(it: Scene) -> None:
     udp = FakeDatagrams()
-    it.driver._transports["udp"] = udp  # type: ignore[assignment]
+    it.driver.transports._made["udp"] = udp  # type: ignore[assignment]
     links = [LinkId(number) for number in range(103, 107)]
 
     async def told() -> list[Any]:
