@@ -48,6 +48,7 @@ class ErrorCode(StrEnum):
     CLOSED = "closed"
     # links, portals, relays
     LINK_FAILED = "link-failed"
+    NOT_INSTALLED = "not-installed"
     PROTOCOL = "protocol"
     BAD_NAME = "bad-name"
     REFUSED = "refused"

@@ -144,7 +144,8 @@ class Reaching(Running):
         plugin = self._driver.transports.plugin_of_type(typed.transport_type)
         if plugin is None:
             message = f"the route begins with {typed}, and no transport with that number is installed"
-            raise OckamError(ErrorCode.LINK_FAILED, message)
+            raise OckamError(ErrorCode.NOT_INSTALLED, message)
+        self._driver.transports.get(plugin.name)  # if something that it needs is missing, it says so here
         await self._start_connector(plugin)
         if plugin.kind is LinkKind.DATAGRAM:
             return route

@@ -109,7 +109,7 @@ class BleTransport:
             from ockam_transports import ble_peripheral  # noqa: PLC0415  # bumble is heavy, and an extra
         except ImportError:
             reason = _install("ble-peripheral")
-            raise OckamError(ErrorCode.LINK_FAILED, f"cannot listen on {place}: {reason}") from None
+            raise OckamError(ErrorCode.NOT_INSTALLED, f"cannot listen on {place}: {reason}") from None
         if self._peripherals is None:
             self._peripherals = ble_peripheral.Peripherals(
                 self._host, compat=self._compat, open_controller=self._open_controller

@@ -71,8 +71,8 @@ def find_plugin(name: str) -> TransportPlugin:
         if installed.plugin is not None and installed.plugin.name == name:
             return installed.plugin
         if installed.plugin is None and installed.entry_point == name:
-            raise OckamError(ErrorCode.LINK_FAILED, f"the transport {name!r} cannot be loaded: {installed.problem}")
-    raise OckamError(ErrorCode.LINK_FAILED, f"no transport {name!r} is installed; there are: {', '.join(_names())}")
+            raise OckamError(ErrorCode.NOT_INSTALLED, f"the transport {name!r} cannot be loaded: {installed.problem}")
+    raise OckamError(ErrorCode.NOT_INSTALLED, f"no transport {name!r} is installed; there are: {', '.join(_names())}")
 
 
 def find_plugin_of_type(transport_type: int) -> TransportPlugin | None:

@@ -22,7 +22,7 @@ def make_plugin(
             from ockam_transports.websocket_transport import WebSocketTransport  # noqa: PLC0415
         except ModuleNotFoundError as error:
             reason = f"WebSocket needs a package that is not installed ({error.name}): pip install 'ockam-ref[ws]'"
-            raise OckamError(ErrorCode.LINK_FAILED, reason) from None
+            raise OckamError(ErrorCode.NOT_INSTALLED, reason) from None
         return WebSocketTransport(host, client_tls=client_tls, server_tls=server_tls)
 
     return TransportPlugin(
