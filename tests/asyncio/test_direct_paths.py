@@ -27,11 +27,11 @@ class Cut:
         self.lost = 0
         send = UdpSocketEndpoint.send
 
-        def sending(endpoint: UdpSocketEndpoint, target: str, datagrams: Any) -> None:
+        def sending(endpoint: UdpSocketEndpoint, target: str, datagrams: Any, *, paced: bool) -> None:
             if self.is_set:
                 self.lost += 1
             else:
-                send(endpoint, target, datagrams)
+                send(endpoint, target, datagrams, paced=paced)
 
         monkeypatch.setattr(UdpSocketEndpoint, "send", sending)
 

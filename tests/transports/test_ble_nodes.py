@@ -161,7 +161,7 @@ def test_one_connection_a_name(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
             await far.listen("ble-compat", f"{NAME}b@virtual:1")
             await near.connect("ble-compat", f"{NAME}b")
             taken = Address(4, f"{NAME}b".encode())
-            monkeypatch.setattr("ockam_ref.asyncio.node._link_alias", lambda *_: taken)
+            monkeypatch.setattr("ockam_ref.asyncio.reaching._link_alias", lambda *_: taken)
             with pytest.raises(OckamError) as caught:
                 await near.connect("ble-compat", NAME)
             assert caught.value.code is ErrorCode.ADDRESS_TAKEN
