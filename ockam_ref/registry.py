@@ -1,53 +1,68 @@
-"""Every kind of worker that a node can start, by the class of its configuration: one line a machine."""
+"""Every kind of worker that a node can start, by the class of its configuration: one line a module.
 
-from collections.abc import Mapping
+Who has a configuration has imported its module, and the machine is in the same one: so the registry imports nothing
+itself, and a program pays for the machines that it uses.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from typing import Any, Final
 
-from ockam_ref.channels import initiator, listener, responder
-from ockam_ref.links import connector, datagram_connector, link_listener, node_link, typed_hop, udp_endpoint, udp_source
 from ockam_ref.machine import AnyMachine
-from ockam_ref.portals import inlet, outlet, udp_inlet, udp_outlet
-from ockam_ref.puncture import initiator as puncture_initiator
-from ockam_ref.puncture import listener as puncture_listener
-from ockam_ref.puncture import rendezvous_service
-from ockam_ref.puncture import responder as puncture_responder
-from ockam_ref.relays import relay, remote, service
-from ockam_ref.steady import initiator as steady_initiator
-from ockam_ref.steady import listener as steady_listener
-from ockam_ref.steady import responder as steady_responder
-from ockam_ref.workers import application, echo, hop, uppercase
 
-MACHINES: Final[Mapping[type[Any], AnyMachine]] = {
-    application.Application: application.MACHINE,
-    connector.Connector: connector.MACHINE,
-    datagram_connector.DatagramConnector: datagram_connector.MACHINE,
-    echo.Echo: echo.MACHINE,
-    hop.Hop: hop.MACHINE,
-    inlet.Inlet: inlet.INLET,
-    inlet.InletConnection: inlet.CONNECTION,
-    initiator.SecureChannel: initiator.MACHINE,
-    listener.SecureChannelListener: listener.MACHINE,
-    outlet.Outlet: outlet.OUTLET,
-    outlet.OutletConnection: outlet.CONNECTION,
-    puncture_initiator.Puncture: puncture_initiator.MACHINE,
-    puncture_listener.PunctureListener: puncture_listener.MACHINE,
-    puncture_responder.PunctureResponder: puncture_responder.MACHINE,
-    relay.Relay: relay.MACHINE,
-    remote.RemoteRelay: remote.MACHINE,
-    rendezvous_service.RendezvousService: rendezvous_service.MACHINE,
-    responder.Responder: responder.MACHINE,
-    service.RelayService: service.MACHINE,
-    udp_inlet.UdpInlet: udp_inlet.INLET,
-    udp_inlet.UdpInletSession: udp_inlet.SESSION,
-    udp_outlet.UdpOutlet: udp_outlet.OUTLET,
-    udp_outlet.UdpOutletSession: udp_outlet.SESSION,
-    node_link.NodeLink: node_link.MACHINE,
-    link_listener.LinkListener: link_listener.MACHINE,
-    typed_hop.TypedHop: typed_hop.MACHINE,
-    udp_endpoint.UdpEndpoint: udp_endpoint.MACHINE,
-    udp_source.UdpSource: udp_source.MACHINE,
-    steady_initiator.SteadyLink: steady_initiator.MACHINE,
-    steady_listener.SteadyListener: steady_listener.MACHINE,
-    steady_responder.SteadyResponder: steady_responder.MACHINE,
-    uppercase.Uppercase: uppercase.MACHINE,
+_HOMES: Final[Mapping[str, Mapping[str, str]]] = {
+    # module of ockam_ref: configuration, and the name of its machine
+    "channels.initiator": {"SecureChannel": "MACHINE"},
+    "channels.listener": {"SecureChannelListener": "MACHINE"},
+    "channels.responder": {"Responder": "MACHINE"},
+    "links.connector": {"Connector": "MACHINE"},
+    "links.datagram_connector": {"DatagramConnector": "MACHINE"},
+    "links.link_listener": {"LinkListener": "MACHINE"},
+    "links.node_link": {"NodeLink": "MACHINE"},
+    "links.typed_hop": {"TypedHop": "MACHINE"},
+    "links.udp_endpoint": {"UdpEndpoint": "MACHINE"},
+    "links.udp_source": {"UdpSource": "MACHINE"},
+    "portals.inlet": {"Inlet": "INLET", "InletConnection": "CONNECTION"},
+    "portals.outlet": {"Outlet": "OUTLET", "OutletConnection": "CONNECTION"},
+    "portals.udp_inlet": {"UdpInlet": "INLET", "UdpInletSession": "SESSION"},
+    "portals.udp_outlet": {"UdpOutlet": "OUTLET", "UdpOutletSession": "SESSION"},
+    "puncture.initiator": {"Puncture": "MACHINE"},
+    "puncture.listener": {"PunctureListener": "MACHINE"},
+    "puncture.rendezvous_service": {"RendezvousService": "MACHINE"},
+    "puncture.responder": {"PunctureResponder": "MACHINE"},
+    "relays.relay": {"Relay": "MACHINE"},
+    "relays.remote": {"RemoteRelay": "MACHINE"},
+    "relays.service": {"RelayService": "MACHINE"},
+    "steady.initiator": {"SteadyLink": "MACHINE"},
+    "steady.listener": {"SteadyListener": "MACHINE"},
+    "steady.responder": {"SteadyResponder": "MACHINE"},
+    "workers.application": {"Application": "MACHINE"},
+    "workers.echo": {"Echo": "MACHINE"},
+    "workers.hop": {"Hop": "MACHINE"},
+    "workers.uppercase": {"Uppercase": "MACHINE"},
 }
+_PACKAGE: Final = "ockam_ref."
+
+
+class _Registry(Mapping[type[Any], AnyMachine]):
+    """The machines by their configurations; only who lists them all loads them all."""
+
+    def __getitem__(self, kind: type[Any]) -> AnyMachine:
+        module = kind.__module__
+        home = _HOMES.get(module.removeprefix(_PACKAGE)) if module.startswith(_PACKAGE) else None
+        if home is None or kind.__name__ not in home:
+            raise KeyError(kind)
+        machine: AnyMachine = getattr(sys.modules[module], home[kind.__name__])
+        return machine
+
+    def __iter__(self) -> Iterator[type[Any]]:
+        for module, home in _HOMES.items():
+            loaded = import_module(_PACKAGE + module)
+            yield from (getattr(loaded, name) for name in home)
+
+    def __len__(self) -> int:
+        return sum(map(len, _HOMES.values()))
+
+
+MACHINES: Final[Mapping[type[Any], AnyMachine]] = _Registry()
