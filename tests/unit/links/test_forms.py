@@ -17,3 +17,7 @@ def test_forms_are_found_by_their_names() -> None:
 def test_an_unknown_form_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(MisuseError, match=r"'nonsense' is no form .* framed"):
         find_form("nonsense")
+
+
+def test_a_form_is_shown_by_its_name() -> None:
+    assert repr(FRAMED) == "Form('framed')"
