@@ -8,14 +8,16 @@ then the first in the order of distribution and entry point: no package that som
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ockam_ref.errors import ErrorCode, OckamError
 from ockam_ref.links.forms import FORMS
 from ockam_transports import tcp
 from ockam_transports.base import LinkKind, TransportPlugin
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP: Final = "ockam_ref.transports"
 """The group of entry points in which transports are announced."""
@@ -88,6 +90,8 @@ def find_plugin_of_type(transport_type: int) -> TransportPlugin | None:
 @cache
 def installed_plugins() -> tuple[InstalledPlugin, ...]:
     """Return every announced transport, ours first, then by distribution and entry point; loads their modules."""
+    from importlib.metadata import entry_points  # noqa: PLC0415  # costs a node that only speaks TCP 15 ms
+
     return tuple(sorted(map(_load, entry_points(group=GROUP)), key=_rank))
 
 
@@ -99,7 +103,7 @@ def _names() -> Iterator[str]:
     return (installed.plugin.name for installed in installed_plugins() if installed.plugin is not None)
 
 
-def _load(entry_point: EntryPoint) -> InstalledPlugin:
+def _load(entry_point: "EntryPoint") -> InstalledPlugin:
     distribution = entry_point.dist
     name, version = ("?", "?") if distribution is None else (distribution.name, distribution.version)
     plugin, problem = None, None
