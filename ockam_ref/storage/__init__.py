@@ -1,0 +1,1 @@
+"""What outlives a process: identities, secrets, credentials, policies and members, in SQLite."""

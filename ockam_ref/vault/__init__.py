@@ -1,0 +1,1 @@
+"""The vault: the only holder of secret keys, and everything that needs one."""
