@@ -43,6 +43,8 @@ class ErrorCode(StrEnum):
     BAD_CREDENTIAL = "bad-credential"
     KEY_MISMATCH = "key-mismatch"
     NOT_TRUSTED = "not-trusted"
+    # policies
+    BAD_POLICY = "bad-policy"
     # time and resources
     TIMEOUT = "timeout"
     LIMIT_REACHED = "limit-reached"
