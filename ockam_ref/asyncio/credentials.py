@@ -7,7 +7,7 @@ from time import time
 from types import TracebackType
 from typing import Final, NamedTuple, Protocol, Self, TypeAlias
 
-from ockam_ref.errors import ErrorCode, MisuseError, OckamError
+from ockam_ref.errors import ErrorCode, MisuseError, OckamError, VerificationError
 from ockam_ref.identities.change_history import VerifiedIdentity
 from ockam_ref.identities.credentials import verify_credential
 from ockam_ref.identities.identifier import Identifier
@@ -206,7 +206,7 @@ class RemoteRetriever(CredentialRetriever):
             self._held = await self._load(self._cache)
         if self._held is None or not self._timing.is_usable(self._held.expires_at, self._clock()):
             return await self._fetch_now()
-        self._keep_fresh(self._held)
+        self._keep_fresh()
         return self._held.credential
 
     async def _load(self, cache: CredentialCache) -> CachedCredential | None:
@@ -221,11 +221,13 @@ class RemoteRetriever(CredentialRetriever):
             raise OckamError(ErrorCode.CLOSED, "the retriever of the credential is closed")
         self._tried_at = self._clock()
         fetched = await self._fetch()
-        subject, issuer, now = self._key.subject, fetched.issuer, self._clock()
-        verified = verify_credential(fetched.credential, subject=subject, authority=issuer, now=now)
+        issuer = fetched.issuer
+        if issuer.identifier != self._key.issuer:
+            raise VerificationError(ErrorCode.NOT_TRUSTED, f"{issuer.identifier} answered, not {self._key.issuer}")
+        verified = verify_credential(fetched.credential, subject=self._key.subject, authority=issuer, now=self._clock())
         self._held = CachedCredential(fetched.credential, verified.expires_at)
         await self._store(self._held)
-        self._keep_fresh(self._held)
+        self._keep_fresh()
         self._tell(self._held.credential)
         return self._held.credential
 
@@ -237,18 +239,17 @@ class RemoteRetriever(CredentialRetriever):
         except OckamError as error:  # it is good without
             _LOG.warning("a credential of %s could not be kept: %s", self._key.subject, error)
 
-    def _keep_fresh(self, held: CachedCredential) -> None:
+    def _keep_fresh(self) -> None:
         if self._refreshing is None and not self._is_closed:
-            self._refreshing = asyncio.ensure_future(self._refresh_forever(held))
+            self._refreshing = asyncio.ensure_future(self._refresh_forever())
 
-    async def _refresh_forever(self, held: CachedCredential) -> None:
-        while True:
+    async def _refresh_forever(self) -> None:
+        while (held := self._held) is not None:
             due = self._timing.refresh_at(held.expires_at, self._clock(), tried_at=self._tried_at)
             await self._sleep_until(due)
             async with self._lock:
                 if held is self._held:  # otherwise somebody else was faster
                     await self._try_to_fetch()
-                held = self._held or held
 
     async def _sleep_until(self, due: int) -> None:
         while (left := due - self._clock()) > 0:
@@ -259,6 +260,19 @@ class RemoteRetriever(CredentialRetriever):
             await self._fetch_now()
         except OckamError as error:
             _LOG.warning("no new credential of %s, the next try follows: %s", self._key.subject, error)
+
+
+CredentialSource: TypeAlias = bytes | CredentialRetriever | None
+"""What a channel presents: one credential, the newest of a retriever, or none."""
+
+
+async def credential_of(source: CredentialSource) -> bytes | None:
+    """Return the credential to present now.
+
+    Raises:
+        OckamError: a retriever has none.
+    """
+    return await source.retrieve() if isinstance(source, CredentialRetriever) else source
 
 
 def _no_credential(key: CredentialKey, why: str) -> OckamError:

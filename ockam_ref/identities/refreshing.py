@@ -24,9 +24,9 @@ class RefreshTiming(NamedTuple):
     def refresh_at(self, expires_at: int, now: int, *, tried_at: int | None = None) -> int:
         """Return when the next credential is to be fetched; ``now`` if at once.
 
-        ``expires_at`` is that of the credential held, ``tried_at`` when one was fetched, or could not be, the last time;
-        all are in seconds since 1970.  The peer waits after a failure only, and so never stops to fetch credentials
-        that live no longer than both gaps.
+        ``expires_at`` is that of the credential held, ``tried_at`` when one was fetched, or could not be, the last
+        time; all are in seconds since 1970.  The peer waits after a failure only, and so never stops to fetch
+        credentials that live no longer than both gaps.
         """
         due = max(now, expires_at - self.clock_skew_gap_s - self.proactive_refresh_gap_s)
         return due if tried_at is None else max(due, tried_at + self.min_retry_interval_s)
