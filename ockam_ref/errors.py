@@ -42,6 +42,7 @@ class ErrorCode(StrEnum):
     BAD_ATTESTATION = "bad-attestation"
     BAD_CREDENTIAL = "bad-credential"
     KEY_MISMATCH = "key-mismatch"
+    NO_CREDENTIAL = "no-credential"
     NOT_TRUSTED = "not-trusted"
     # policies
     BAD_POLICY = "bad-policy"
