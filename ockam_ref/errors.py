@@ -42,6 +42,11 @@ class ErrorCode(StrEnum):
     BAD_ATTESTATION = "bad-attestation"
     KEY_MISMATCH = "key-mismatch"
     NOT_TRUSTED = "not-trusted"
+    # what outlives a process
+    STORAGE = "storage"
+    WRONG_PASSPHRASE = "wrong-passphrase"  # noqa: S105  # a reason
+    NAME_TAKEN = "name-taken"
+    NOT_FOUND = "not-found"
     # time and resources
     TIMEOUT = "timeout"
     LIMIT_REACHED = "limit-reached"
@@ -81,3 +86,7 @@ class MisuseError(OckamError):
 
 class VerificationError(OckamError):
     """A signature, a history, an attestation or a policy said no."""
+
+
+class StorageError(OckamError):
+    """What outlives a process cannot be read or written; the message says what to do."""
