@@ -40,13 +40,17 @@ class ErrorCode(StrEnum):
     HISTORY_CONFLICT = "history-conflict"
     HISTORY_OLDER = "history-older"
     BAD_ATTESTATION = "bad-attestation"
+    BAD_CREDENTIAL = "bad-credential"
     KEY_MISMATCH = "key-mismatch"
+    NO_CREDENTIAL = "no-credential"
     NOT_TRUSTED = "not-trusted"
     # what outlives a process
     STORAGE = "storage"
     WRONG_PASSPHRASE = "wrong-passphrase"  # noqa: S105  # a reason
     NAME_TAKEN = "name-taken"
     NOT_FOUND = "not-found"
+    # policies
+    BAD_POLICY = "bad-policy"
     # time and resources
     TIMEOUT = "timeout"
     LIMIT_REACHED = "limit-reached"
