@@ -44,6 +44,8 @@ class ErrorCode(StrEnum):
     KEY_MISMATCH = "key-mismatch"
     NO_CREDENTIAL = "no-credential"
     NOT_TRUSTED = "not-trusted"
+    # policies
+    BAD_POLICY = "bad-policy"
     # time and resources
     TIMEOUT = "timeout"
     LIMIT_REACHED = "limit-reached"
