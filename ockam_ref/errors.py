@@ -42,6 +42,9 @@ class ErrorCode(StrEnum):
     BAD_ATTESTATION = "bad-attestation"
     KEY_MISMATCH = "key-mismatch"
     NOT_TRUSTED = "not-trusted"
+    # the vault
+    KEY_NOT_FOUND = "key-not-found"
+    BAD_PUBLIC_KEY = "bad-public-key"
     # time and resources
     TIMEOUT = "timeout"
     LIMIT_REACHED = "limit-reached"
@@ -81,3 +84,7 @@ class MisuseError(OckamError):
 
 class VerificationError(OckamError):
     """A signature, a history, an attestation or a policy said no."""
+
+
+class VaultError(OckamError):
+    """A vault has no such key, or cannot do with it what was asked."""
