@@ -40,6 +40,7 @@ class ErrorCode(StrEnum):
     HISTORY_CONFLICT = "history-conflict"
     HISTORY_OLDER = "history-older"
     BAD_ATTESTATION = "bad-attestation"
+    BAD_CREDENTIAL = "bad-credential"
     KEY_MISMATCH = "key-mismatch"
     NOT_TRUSTED = "not-trusted"
     # the vault

@@ -10,8 +10,9 @@ from ockam_ref.asyncio.hops import HasHop, RouteLike, to_route
 from ockam_ref.asyncio.watching import Life
 from ockam_ref.asyncio.workers import WorkerTask
 from ockam_ref.errors import ErrorCode, OckamError
-from ockam_ref.events import PathOffered, PauseChanged, RouteChanged
+from ockam_ref.events import PathOffered, PauseChanged, PresentationChanged, RouteChanged
 from ockam_ref.identities.identifier import Identifier
+from ockam_ref.identities.local import LocalIdentity
 from ockam_ref.machine import FlowControlId
 from ockam_ref.observations import ChannelOpened, PunctureNegotiated, RelayReady
 from ockam_ref.puncture.puncture import OPEN_TIMEOUT_S
@@ -101,7 +102,18 @@ class UdpBind(Handle, HasHop):
         self.flow_control_id: Final = flow_control_id
 
 
-class SecureChannelListener(Handle, HasHop):
+class Presenting(Handle):
+    """What presents our identity to peers."""
+
+    def present(self, identity: LocalIdentity, credential: bytes | None = None) -> None:
+        """Present the identity, with its newest keys, and the credential from now on; open channels tell their peers.
+
+        Without a credential the one presented so far stays; what was begun without one goes on so.
+        """
+        self._driver.tell(self._worker, PresentationChanged(identity, credential, now()))
+
+
+class SecureChannelListener(Presenting, HasHop):
     """Answers handshakes; what comes through its channels may reach consumers of ``flow_control_id``."""
 
     def __init__(self, driver: Driver, worker: Address, flow_control_id: FlowControlId) -> None:
@@ -110,7 +122,7 @@ class SecureChannelListener(Handle, HasHop):
         self.flow_control_id: Final = flow_control_id
 
 
-class SecureChannel(LivingHandle, HasHop):
+class SecureChannel(LivingHandle, Presenting, HasHop):
     """An open channel to the node of ``peer``, a hop of routes."""
 
     def __init__(self, driver: Driver, life: Life, opened: ChannelOpened, flow_control_id: FlowControlId) -> None:

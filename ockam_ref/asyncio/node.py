@@ -25,6 +25,7 @@ from ockam_ref.channels import listener as channel_listener
 from ockam_ref.channels.trust import TRUST_EVERYONE, TrustIdentifier, TrustPolicy
 from ockam_ref.effects import Deliver
 from ockam_ref.errors import ErrorCode, OckamError
+from ockam_ref.identities.change_history import decode_change_history, verify_change_history
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.local import LocalIdentity, create_local_identity
 from ockam_ref.machine import Mailbox
@@ -169,6 +170,17 @@ class Node(FindingPaths, Carrying):
         """Return a new identity; its keys live in memory only."""
         return create_local_identity(os.urandom(32), os.urandom(32), now().unix)
 
+    def learn_identity(self, history: bytes) -> Identifier:
+        """Take the change history of an identity that we trust, such as an authority, and never forget it.
+
+        Raises:
+            DecodeError: no change history.
+            VerificationError: one that is not valid, or is older than what this node knows of that identity.
+        """
+        identity = verify_change_history(decode_change_history(history))
+        self._driver.learn(identity)
+        return identity.identifier
+
     async def create_secure_channel_listener(
         self,
         identity: LocalIdentity,
@@ -176,14 +188,25 @@ class Node(FindingPaths, Carrying):
         *,
         trust: TrustPolicy | Identifier = TRUST_EVERYONE,
         consumer_of: Iterable[Flow] = (),
+        authority: Identifier | None = None,
+        credential: bytes | None = None,
     ) -> SecureChannelListener:
-        """Answer handshakes at ``address``."""
+        """Answer handshakes at ``address``.
+
+        What peers say of themselves counts where the ``authority``, an identity that this node has learnt, vouches for
+        it; ``credential`` is what we show of ourselves.
+        """
         flow = fresh_flow_control_id()
-        worker = self._driver.start(
-            channel_listener.SecureChannelListener(
-                to_address(address), identity, flow, to_trust(trust), to_flow_controls(consumer_of)
-            )
+        config = channel_listener.SecureChannelListener(
+            to_address(address),
+            identity,
+            flow,
+            to_trust(trust),
+            to_flow_controls(consumer_of),
+            None if authority is None else authority.value,
+            credential,
         )
+        worker = self._driver.start(config)
         return SecureChannelListener(self._driver, worker, flow)
 
     async def create_secure_channel(
@@ -193,8 +216,10 @@ class Node(FindingPaths, Carrying):
         *,
         trust: TrustPolicy | Identifier = TRUST_EVERYONE,
         timeout: float = initiator.HANDSHAKE_TIMEOUT_S,  # noqa: ASYNC109  # the core's own timer
+        authority: Identifier | None = None,
+        credential: bytes | None = None,
     ) -> SecureChannel:
-        """Open a channel to the listener at the end of the route.
+        """Open a channel to the listener at the end of the route; ``authority`` and ``credential`` as for a listener.
 
         Raises:
             MisuseError: the first hop does not exist.
@@ -204,7 +229,8 @@ class Node(FindingPaths, Carrying):
         self._check_first_hop(onward)
         flow = fresh_flow_control_id()
         deadline = monotonic() + timeout
-        config = initiator.SecureChannel(identity, onward, flow, to_trust(trust), timeout)
+        vouching = None if authority is None else authority.value
+        config = initiator.SecureChannel(identity, onward, flow, to_trust(trust), timeout, vouching, credential)
         worker, life = self._driver.start_followed(config)
         failure = f"no secure channel over {format_route(onward)}"
         opened = await self._begin(worker, life, ChannelOpened, failure, deadline)
