@@ -17,6 +17,7 @@ from ockam_ref.asyncio.handles import (
     WorkerHandle,
 )
 from ockam_ref.asyncio.hops import Flow, Hop, RouteLike, to_address, to_flow_controls, to_route
+from ockam_ref.asyncio.presenting import Presenters
 from ockam_ref.asyncio.running import fresh_address, fresh_flow_control_id
 from ockam_ref.asyncio.watching import Stream
 from ockam_ref.asyncio.workers import FunctionWorker, Handler, Routed, Worker, WorkerTask
@@ -65,6 +66,7 @@ class Node(FindingPaths, Carrying):
     def __init__(self, *, tap: Tap | None = None, transports: Iterable[TransportPlugin] = ()) -> None:
         self._driver = Driver(tap, transports)
         self._workers: set[WorkerTask] = set()
+        self._presenters = Presenters(self._driver)
         self._driver.start(Application((Mailbox(ROOT),)))
 
     @classmethod
@@ -170,6 +172,18 @@ class Node(FindingPaths, Carrying):
         """Return a new identity; its keys live in memory only."""
         return create_local_identity(os.urandom(32), os.urandom(32), now().unix)
 
+    def replace_identity(self, identity: LocalIdentity, credential: bytes | None = None) -> None:
+        """Use these keys of the identity from now on: it was rotated, or a purpose key was renewed.
+
+        Channels that are open tell their peers, and what is opened later presents them too, even with the identity as
+        it was before.  Without a ``credential`` the one presented so far stays.
+        """
+        self._presenters.replace(identity, credential)
+
+    def presented_identities(self) -> list[LocalIdentity]:
+        """Return the identities that channels and listeners of this node present, each with its newest keys."""
+        return self._presenters.presented()
+
     def learn_identity(self, history: bytes) -> Identifier:
         """Take the change history of an identity that we trust, such as an authority, and never forget it.
 
@@ -196,7 +210,7 @@ class Node(FindingPaths, Carrying):
         What peers say of themselves counts where the ``authority``, an identity that this node has learnt, vouches for
         it; ``credential`` is what we show of ourselves.
         """
-        flow = fresh_flow_control_id()
+        flow, identity = fresh_flow_control_id(), self._presenters.newest(identity)
         config = channel_listener.SecureChannelListener(
             to_address(address),
             identity,
@@ -207,6 +221,7 @@ class Node(FindingPaths, Carrying):
             credential,
         )
         worker = self._driver.start(config)
+        self._presenters.note(worker, identity)
         return SecureChannelListener(self._driver, worker, flow)
 
     async def create_secure_channel(
@@ -227,11 +242,12 @@ class Node(FindingPaths, Carrying):
         """
         onward = await self._reach(to_route(route))
         self._check_first_hop(onward)
-        flow = fresh_flow_control_id()
+        flow, identity = fresh_flow_control_id(), self._presenters.newest(identity)
         deadline = monotonic() + timeout
         vouching = None if authority is None else authority.value
         config = initiator.SecureChannel(identity, onward, flow, to_trust(trust), timeout, vouching, credential)
         worker, life = self._driver.start_followed(config)
+        self._presenters.note(worker, identity)
         failure = f"no secure channel over {format_route(onward)}"
         opened = await self._begin(worker, life, ChannelOpened, failure, deadline)
         return SecureChannel(self._driver, life, opened, flow)
