@@ -42,10 +42,13 @@ class ErrorCode(StrEnum):
     BAD_ATTESTATION = "bad-attestation"
     BAD_CREDENTIAL = "bad-credential"
     KEY_MISMATCH = "key-mismatch"
+    NO_CREDENTIAL = "no-credential"
     NOT_TRUSTED = "not-trusted"
     # the vault
     KEY_NOT_FOUND = "key-not-found"
     BAD_PUBLIC_KEY = "bad-public-key"
+    # policies
+    BAD_POLICY = "bad-policy"
     # time and resources
     TIMEOUT = "timeout"
     LIMIT_REACHED = "limit-reached"
