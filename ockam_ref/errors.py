@@ -47,6 +47,11 @@ class ErrorCode(StrEnum):
     # the vault
     KEY_NOT_FOUND = "key-not-found"
     BAD_PUBLIC_KEY = "bad-public-key"
+    # what outlives a process
+    STORAGE = "storage"
+    WRONG_PASSPHRASE = "wrong-passphrase"  # noqa: S105  # a reason
+    NAME_TAKEN = "name-taken"
+    NOT_FOUND = "not-found"
     # policies
     BAD_POLICY = "bad-policy"
     # time and resources
@@ -92,3 +97,7 @@ class VerificationError(OckamError):
 
 class VaultError(OckamError):
     """A vault has no such key, or cannot do with it what was asked."""
+
+
+class StorageError(OckamError):
+    """What outlives a process cannot be read or written; the message says what to do."""
