@@ -26,9 +26,8 @@ from ockam_ref.identities.local import LocalIdentity
 from ockam_ref.identities.renewal import earlier_keys
 from ockam_ref.storage.identities import IdentityRepository, IdentityRow, delete_identity, update_identity
 from ockam_ref.storage.purpose_keys import delete_purpose_key, list_purpose_keys
-from ockam_ref.storage.secret_keys import SecretUse, delete_secret
+from ockam_ref.storage.secret_keys import SecretRepository, SecretUse, delete_secret
 from ockam_ref.storage.store import Store
-from ockam_ref.storage.vault_secrets import VaultSecrets
 from ockam_ref.vault.handles import signing_key_handle
 from ockam_ref.vault.interfaces import Entropy
 from ockam_ref.vault.vault import software_vault
@@ -60,7 +59,8 @@ class Identities:
         self._store = store
         self._clock = clock
         self._rows = IdentityRepository(store)
-        self.vault: Final = software_vault(VaultSecrets(store), entropy)
+        self._secrets = SecretRepository(store)
+        self.vault: Final = software_vault(self._secrets, entropy)
         self._purpose_keys = PurposeKeys(store, self.vault, self._now)
 
     # ---- which there are
@@ -165,12 +165,11 @@ class Identities:
         known = await self._rows.find(identity.identifier.value)
         if known is not None:
             raise MisuseError(ErrorCode.NAME_TAKEN, f"this identity is there already, as {known.name!r}")
-        secrets = VaultSecrets(self._store)
-        await secrets.store_signing_secret(handle.value, kind, secret)
+        await self._secrets.store_signing_secret(handle.value, kind, secret)
         try:
             row = await self._rows.add(name or await self._free_name(), identity.history.encoded)
         except OckamError:
-            await secrets.delete_signing_secret(handle.value)
+            await self._secrets.delete_signing_secret(handle.value)
             raise
         return await self.open(row.name)
 

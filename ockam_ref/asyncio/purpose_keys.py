@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
 
-from ockam_ref.errors import ErrorCode, OckamError, VaultError
+from ockam_ref.errors import OckamError, VaultError
 from ockam_ref.identities.change_history import VerifiedIdentity
 from ockam_ref.identities.keys import KeyKind, SigningKey
 from ockam_ref.identities.local import LocalIdentity, open_local_identity
@@ -39,7 +39,7 @@ from ockam_ref.storage.store import Store
 from ockam_ref.vault.handles import SigningKeyHandle, X25519KeyHandle, signing_key_handle, x25519_key_handle
 from ockam_ref.vault.vault import Vault
 
-USES: Final = {Purpose.SECURE_CHANNEL: SecretUse.SECURE_CHANNEL, Purpose.CREDENTIALS: SecretUse.SIGNING}
+USES: Final = {Purpose.SECURE_CHANNEL: SecretUse.X25519, Purpose.CREDENTIALS: SecretUse.SIGNING}
 """Under which use the secret of a purpose key is stored."""
 
 
@@ -120,14 +120,14 @@ class PurposeKeys:
     async def _key_pair(self, handle: X25519KeyHandle) -> KeyPair | None:
         try:
             return await self._vault.secure_channel_vault.static_key_pair(handle)
-        except VaultError as error:
-            return _absent(error)
+        except VaultError:  # the peer would fail with it; a new key serves as well
+            return None
 
     async def _credential_key(self, handle: SigningKeyHandle) -> SigningKey | None:
         try:
             return await self._vault.credential_vault.signing_key(handle)
-        except VaultError as error:
-            return _absent(error)
+        except VaultError:  # the peer would fail with it; a new key serves as well
+            return None
 
     async def _replace(
         self,
@@ -143,11 +143,6 @@ class PurposeKeys:
         if is_written and old is not None:
             await self._store.scrub()
         return is_written
-
-
-def _absent(error: VaultError) -> None:
-    if error.code is not ErrorCode.KEY_NOT_FOUND:
-        raise error
 
 
 def _replace(
