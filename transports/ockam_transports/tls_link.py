@@ -1,7 +1,7 @@
 """A link on a TLS connection: the bytes inside it, with every promise that a TCP link makes.
 
 TLS has an end of its own for each direction (close_notify), so a stream that a stranger cut short is told from one that
-has ended: without it the link is broken, whatever TCP says.
+has ended.  Many servers never send it; whether the end of TCP alone is taken for an end, the context says.
 """
 
 import asyncio
@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable
 from enum import Enum, auto
 from typing import Final
 
+from ockam_ref.machine import LinkId
 from ockam_transports.base import Chunk, LinkHost
 from ockam_transports.stream_socket import StreamSocketLink
 from ockam_transports.tls_stream import TlsStream, describe_tls
-from ockam_ref.machine import LinkId
 
 HANDSHAKE_TIMEOUT_S: Final = 10.0
 """How long the handshake may take once the TCP connection is there."""
@@ -192,11 +192,8 @@ class TlsLink:
                 self._host.bytes_received(self.id, data)
             else:
                 self._held += data
-        if self._tls.finished and self._phase is _Phase.OPEN and not self._peer_finished:
-            self._peer_finished = True
-            if self._stream is not None:
-                self._stream.stop_reading()
-            self._end_when_read(self._tell_finished)
+        if self._tls.finished:
+            self._finished()
         self.flush()
 
     def stream_failed(self, reason: str) -> None:
@@ -218,7 +215,10 @@ class TlsLink:
 
     def stream_finished(self) -> None:
         """The stream of the other side has ended before the end of TLS: somebody may have cut it."""
-        self._fail("the other side hung up" if self._phase is _Phase.OPENING else CUT)
+        if self._phase is _Phase.OPEN and self._tls.ragged:
+            self._finished()
+        else:
+            self._fail("the other side hung up" if self._phase is _Phase.OPENING else CUT)
 
     def stream_closed(self, reason: str) -> None:
         """The stream broke and is gone."""
@@ -252,6 +252,14 @@ class TlsLink:
         self._on_open(self)
         if not self._reading and self._phase is _Phase.OPEN:
             self._stream.watch()
+
+    def _finished(self) -> None:
+        """The other side sends no more; our direction still works."""
+        if self._phase is _Phase.OPEN and not self._peer_finished:
+            self._peer_finished = True
+            if self._stream is not None:
+                self._stream.stop_reading()
+            self._end_when_read(lambda: self._host.link_finished(self.id))
 
     def _release(self) -> None:
         """Hand over what came in while the host did not read, then what ended the link, or go on reading."""
@@ -298,9 +306,6 @@ class TlsLink:
             self._on_fail(reason)
         elif phase is _Phase.OPEN:
             self._end_when_read(lambda: self._tell_closed(reason))
-
-    def _tell_finished(self) -> None:
-        self._host.link_finished(self.id)
 
     def _tell_closed(self, reason: str) -> None:
         self._phase = _Phase.ENDED

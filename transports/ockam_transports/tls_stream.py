@@ -8,11 +8,16 @@ _READ_BYTES: Final = 256 * 1024
 
 
 class TlsStream:
-    """One side of a TLS connection: ``ready`` after the handshake, ``finished`` once the other side has said its end."""
+    """One side of a TLS connection: ``ready`` after the handshake, ``finished`` when the other side sends no more.
+
+    ``ragged`` says whether the end of the stream below is an end as good as that of TLS, which a stranger cannot forge:
+    the context's option ``OP_IGNORE_UNEXPECTED_EOF``.
+    """
 
     def __init__(self, context: ssl.SSLContext, *, server_side: bool, server_hostname: str | None = None) -> None:
         self.ready = False
         self.finished = False
+        self.ragged: Final = bool(context.options & ssl.OP_IGNORE_UNEXPECTED_EOF)
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(
