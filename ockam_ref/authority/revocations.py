@@ -1,0 +1,38 @@
+"""The service ``revocations``, which the peer does not have: whose credentials are void though they have not expired.
+
+The answer to ``/since/N`` holds all revocations of the second N and later ones.  Their times never decrease, so who
+asks again with the largest time it has seen misses none.
+"""
+
+from typing import Final
+
+from ockam_ref.authority.answers import UNKNOWN, Asked, Granted, Refused, Verdict
+from ockam_ref.authority.messages import Revocation, encode_revocations
+from ockam_ref.authority.roles import roles_of
+from ockam_ref.errors import DecodeError, ErrorCode
+from ockam_ref.wire.api import Method
+
+_SINCE: Final = "/since/"
+_MAX_DIGITS: Final = 20
+
+
+def serve_revocations(asked: Asked) -> Verdict:
+    """Answer a member that asks what has been revoked.
+
+    Raises:
+        DecodeError: there is no number after ``/since/``.
+    """
+    book, path = asked.book, asked.path
+    if asked.method is not Method.GET or not (path == "/" or path.startswith(_SINCE)):
+        return UNKNOWN
+    if not roles_of(book, asked.settings, asked.who).is_member:
+        return Refused("Non-member is trying to list revocations")
+    since = 0 if path == "/" else _number(path.removeprefix(_SINCE))
+    found = (Revocation(who, not_after) for who, not_after in book.revocations.items() if not_after >= since)
+    return Granted(encode_revocations(found))
+
+
+def _number(digits: str) -> int:
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS):
+        raise DecodeError(ErrorCode.WRONG_TYPE, "a time in seconds since 1970 belongs after /since/")
+    return int(digits)
