@@ -1,6 +1,6 @@
 """What an authority remembers, as one value, and the changes of it that a host has to keep."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Final, NamedTuple, TypeAlias
@@ -84,12 +84,12 @@ Change: TypeAlias = MemberAdded | MemberRemoved | TokenChanged | TokenRemoved | 
 
 Members: TypeAlias = Mapping[Identifier, Member]
 Tokens: TypeAlias = Mapping[CodeHash, Token]
-Revocations: TypeAlias = Mapping[Identifier, int]
+Revocations: TypeAlias = Mapping[Identifier, Revocation]
 
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """Members, one-time codes and revocations (the time for each subject); and who asked how often, lately."""
+    """Members, one-time codes, the latest revocation of each subject; and who asked how often, lately."""
 
     members: Members = field(default_factory=dict)
     tokens: Tokens = field(default_factory=dict)
@@ -111,7 +111,7 @@ def apply(book: Book, change: Change) -> Book:
             return replace(
                 book,
                 members={key: member for key, member in book.members.items() if key != revocation.subject},
-                revocations={**book.revocations, revocation.subject: revocation.not_after},
+                revocations={**book.revocations, revocation.subject: revocation},
             )
         case TokenChanged(token):
             return replace(book, tokens={**book.tokens, token.code_hash: token})
@@ -129,7 +129,7 @@ def trust(
     Who was one and is no more is removed like any other member.
     """
     gone = (
-        MemberRemoved(Revocation(member.identifier, revocation_time(book, now)))
+        member.identifier
         for member in book.members.values()
         if member.is_pre_trusted and member.identifier not in trusted
     )
@@ -138,13 +138,19 @@ def trust(
         for identifier, attributes in trusted.items()
         if not _is_unchanged(book.members.get(identifier), attributes)
     )
-    return (*gone, *there)
+    return (*remove(book, gone, now=now), *there)
 
 
 def _is_unchanged(member: Member | None, attributes: Attributes) -> bool:
     return member is not None and member.is_pre_trusted and member.attributes == attributes
 
 
-def revocation_time(book: Book, now: int) -> int:
-    """Return the time of a revocation: never before an earlier one, so that who knows all until then misses none."""
-    return max(now, *book.revocations.values()) if book.revocations else now
+def remove(book: Book, identifiers: Iterable[Identifier], *, now: int) -> tuple[MemberRemoved, ...]:
+    """Return the changes that remove members and revoke what they have."""
+    latest = max((revocation.number for revocation in book.revocations.values()), default=0)
+    removed = []
+    for number, who in enumerate(identifiers, latest + 1):
+        before = book.revocations.get(who)
+        not_after = now if before is None else max(now, before.not_after)
+        removed.append(MemberRemoved(Revocation(who, not_after, number)))
+    return tuple(removed)

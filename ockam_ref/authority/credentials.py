@@ -15,7 +15,8 @@ def serve_credential_issuer(asked: Asked) -> Verdict:
     if attributes is None:
         return Refused("unauthorized member")
     # one that was removed and is back within the same second must not get a credential that is void
-    created_at = max(asked.now, asked.book.revocations.get(asked.who, -1) + 1)
+    revoked = asked.book.revocations.get(asked.who)
+    created_at = asked.now if revoked is None else max(asked.now, revoked.not_after + 1)
     try:
         credential = issue_credential(
             settings.signing_key,

@@ -8,12 +8,10 @@ from ockam_ref.authority.book import (
     MAX_MEMBERS,
     Member,
     MemberAdded,
-    MemberRemoved,
-    revocation_time,
+    remove,
 )
 from ockam_ref.authority.messages import (
     AttributesEntry,
-    Revocation,
     decode_add_member,
     encode_attributes_entry,
     encode_identifiers,
@@ -86,23 +84,27 @@ def _entry(member: Member) -> AttributesEntry:
     return AttributesEntry(member.attributes, member.added_at, None, member.added_by)
 
 
-def _remove(asked: Asked, who: Identifier) -> Granted | Refused:
-    book, settings = asked.book, asked.settings
-    roles, target = roles_of(book, settings, asked.who), roles_of(book, settings, who)
-    if not roles.is_enroller:
+def _remove(asked: Asked, who: Identifier) -> Verdict:
+    book = asked.book
+    if not roles_of(book, asked.settings, asked.who).is_enroller:
         return Refused("Non-enroller is trying to delete a member")
+    if why := _why_not_removed(asked, who):
+        return Refused(why)
+    return Granted(changes=remove(book, [who] if who in book.members else [], now=asked.now))
+
+
+def _why_not_removed(asked: Asked, who: Identifier) -> str | None:
+    target = roles_of(asked.book, asked.settings, who)
     if target.is_pre_trusted:
-        return Refused("Enroller is trying to delete a pre trusted identity")
-    if target.is_enroller and not roles.is_admin:
-        return Refused("Not admin is trying to delete an enroller")
-    if who not in book.members:
-        return Granted()
-    return Granted(changes=(MemberRemoved(Revocation(who, revocation_time(book, asked.now))),))
+        return "Enroller is trying to delete a pre trusted identity"
+    if target.is_enroller and not roles_of(asked.book, asked.settings, asked.who).is_admin:
+        return "Not admin is trying to delete an enroller"
+    return None
 
 
 def _remove_all(asked: Asked) -> Verdict:
     """Remove every member but the caller; those who may not be removed stay, and nobody is told."""
     if not roles_of(asked.book, asked.settings, asked.who).is_enroller:
         return Refused("Non-enroller is trying to list members")
-    verdicts = [_remove(asked, who) for who in asked.book.members if who != asked.who]
-    return Granted(changes=tuple(change for verdict in verdicts for change in verdict.changes))
+    gone = [who for who in asked.book.members if who != asked.who and _why_not_removed(asked, who) is None]
+    return Granted(changes=remove(asked.book, gone, now=asked.now))

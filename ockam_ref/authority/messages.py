@@ -63,10 +63,14 @@ class AttributesEntry(NamedTuple):
 
 
 class Revocation(NamedTuple):
-    """Whose credentials are void if they were made at ``not_after`` (seconds since 1970) or before."""
+    """Whose credentials are void if they were made at ``not_after`` (seconds since 1970) or before.
+
+    An authority numbers what it revokes, one after the other from 1.
+    """
 
     subject: Identifier
     not_after: int
+    number: int
 
 
 # requests
@@ -248,12 +252,12 @@ def decode_identifiers(body: Buffer) -> tuple[Identifier, ...]:
 
 
 def encode_revocations(revocations: Iterable[Revocation]) -> bytes:
-    """Return the array of pairs of subject and time, the oldest first."""
-    pairs = sorted(revocations, key=lambda revocation: (revocation.not_after, revocation.subject.value))
-    encoded = (
-        cbor.encode_fields(cbor.encode_bytes(pair.subject.value), cbor.encode_uint(pair.not_after)) for pair in pairs
-    )
-    return cbor.array_head(len(pairs)) + b"".join(encoded)
+    """Return the array of revocations, each one of subject, time and number."""
+    encoded = [
+        cbor.encode_fields(cbor.encode_bytes(subject.value), cbor.encode_uint(not_after), cbor.encode_uint(number))
+        for subject, not_after, number in revocations
+    ]
+    return cbor.array_head(len(encoded)) + b"".join(encoded)
 
 
 def decode_revocations(body: Buffer) -> tuple[Revocation, ...]:
@@ -267,7 +271,9 @@ def decode_revocations(body: Buffer) -> tuple[Revocation, ...]:
 
 def _read_revocation(cursor: Cursor) -> Revocation:
     fields = cbor.Fields(cursor, "Revocation")
-    revocation = Revocation(fields.required(_read_identifier), fields.required(cbor.read_uint))
+    revocation = Revocation(
+        fields.required(_read_identifier), fields.required(cbor.read_uint), fields.required(cbor.read_uint)
+    )
     fields.finish()
     return revocation
 
