@@ -24,7 +24,7 @@ def serve_credential_issuer(asked: Asked) -> Verdict:
             subject=asked.who,
             attributes=attributes,
             created_at=created_at,
-            expires_at=created_at + settings.credential_ttl_s,
+            expires_at=min(created_at + settings.credential_ttl_s, settings.key_expires_at),
             subject_change_hash=asked.caller.latest_change_hash,
         )
     except OckamError as error:

@@ -125,6 +125,16 @@ def answer(book: Book, settings: Settings, request: Request, drawn: Drawn, *, no
     return _audited(book, request, said, now)
 
 
+def broken(book: Book, request: Request, drawn: Drawn, why: str) -> Answer:
+    """Return the answer of a host that could not keep what was to be kept: 500, and nothing has changed."""
+    status = Status.INTERNAL_SERVER_ERROR
+    try:
+        header, _ = decode_request(request.payload)
+    except DecodeError:
+        return Answer(book, failed_without_request(drawn.response_id, status, why), ())
+    return Answer(book, failed(drawn.response_id, header, status, why), ())
+
+
 def _admit(book: Book, settings: Settings, service: Service, caller: Caller, now: int) -> tuple[Book, str | None]:
     """Count a request; say why it is too many, if it is."""
     who, rates = caller.identifier, book.rates

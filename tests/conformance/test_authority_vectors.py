@@ -60,6 +60,7 @@ SETTINGS: Final = Settings(
     AUTHORITY,
     ed25519_from_seed(bytes.fromhex(SIGNING["inputs"]["ed25519_secret"])),
     decode_attestation(bytes.fromhex(SIGNING["expected"]["attestation"])),
+    SIGNING["inputs"]["expires_at"],
     project_identifier="123456",
 )
 ADMIN: Final = Member(AUTHORITY, ((ROLE, ENROLLER),), AUTHORITY, 1_700_000_000, is_pre_trusted=True)
@@ -157,6 +158,7 @@ def _admin_by_credential() -> Settings:
         AUTHORITY,
         SETTINGS.signing_key,
         SETTINGS.attestation,
+        SETTINGS.key_expires_at,
         has_account_authority=True,
         is_account_admin=AUTHORITY.__eq__,
     )
