@@ -46,8 +46,7 @@ class Scene:
         self.guarded = Puppet(local("guarded"))
 
     def show(self, name: str, *credentials: bytes) -> HostEffects:
-        effects = self.node.play(Puppet(local(name), (shown(*credentials),)))
-        return effects
+        return self.node.play(Puppet(local(name), (shown(*credentials),)))
 
     def guard(self) -> HostEffects:
         self.guarded = Puppet(local("guarded"), (Guard(MEMBERS, SUBJECT),))

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from ockam_ref.channels import channel, initiator, listener, responder
-from ockam_ref.channels.data_phase import SendingState
+from ockam_ref.channels import initiator, listener, responder
+from ockam_ref.channels.data_phase import SendingState, seal
 from ockam_ref.channels.initiator import SecureChannel
 from ockam_ref.channels.listener import SecureChannelListener
 from ockam_ref.channels.responder import Responder
@@ -163,7 +163,7 @@ def test_an_initiator_that_waits_for_message_2_notes_what_changed() -> None:
 
 def refresh_dropped(pair: Pair, refresh: RefreshCredentials) -> str:
     state = pair.a.state
-    sending, packet = channel.seal(state.sending, encode_channel_message(refresh))
+    sending, packet = seal(state.sending, encode_channel_message(refresh))
     pair.a.state = replace(state, sending=sending)
     effects = pair.b.take(to_responder(LocalMessage(state.remote_route, (), packet)), source=B_HOP)
     (dropped,) = reports(effects, MessageDropped)

@@ -40,6 +40,6 @@ class Issuer:
 
 def credential_of(name: str, number: int) -> bytes:
     """Return one of several credentials for the identity that the channel tests call so."""
-    seeds = (sha256(f"{name} {key}".encode()).digest() for key in ("signing", "static"))
-    subject = create_local_identity(*seeds, 1_700_000_000).identifier
+    signing, static = (sha256(f"{name} {key}".encode()).digest() for key in ("signing", "static"))
+    subject = create_local_identity(signing, static, 1_700_000_000).identifier
     return Issuer().vouch(subject, created_at=START + number, expires_at=END, role="member")

@@ -322,7 +322,7 @@ def test_explanations_of_joined_rules() -> None:
         AllowOnwardByPolicy(parse_policy("a"), AUTHORITY),
         DENY_ALL,
     ],
-    ids=repr,
+    ids=lambda control: type(control).__name__,
 )
 def test_every_rule_explains_its_refusals_and_permissions(control: AccessControl) -> None:
     for source, onward, back in (("a", "a", ""), ("x", "x", "y"), ("P", "a", "y")):
