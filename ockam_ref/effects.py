@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 from ockam_ref.events import WorkerEvent
 from ockam_ref.machine import FlowControlId, LinkId
 from ockam_ref.observations import Observation
+from ockam_ref.routing.access_control import AccessControl
 from ockam_ref.wire.address import Address
 from ockam_ref.wire.local_message import LocalMessage
 
@@ -166,9 +167,49 @@ class NamePeer:
 
 @dataclass(frozen=True, slots=True)
 class ComparePeer:
-    """Compare a verified identity with what is known of it, keep the newer; answered by ``PeerCompared``."""
+    """Compare a verified identity with what is known of it, keep the newer; answered by ``PeerCompared``.
+
+    If it may be believed, what the ``authority`` vouches for in one of its ``credentials``, each the CBOR item as
+    received, is kept; a bad credential is put on record and changes nothing else.
+    """
 
     identity: Any
+    credentials: tuple[bytes, ...] = ()
+    authority: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Tell me (``AccessLost``) as soon as the control would refuse messages of that peer; answered at once if it does.
+
+    A worker has one guard at a time, and a later one replaces it.
+    """
+
+    control: AccessControl
+    peer: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckAccess:
+    """Ask the control about a message; answered by ``AccessChecked``, with ``about`` as it is here."""
+
+    control: AccessControl
+    message: LocalMessage
+    about: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Give me what the worker behind ``leader`` tells its followers."""
+
+    leader: Address
+
+
+@dataclass(frozen=True, slots=True)
+class TellFollowers:
+    """Give the event to every worker that follows me."""
+
+    event: WorkerEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +374,10 @@ NodeEffect: TypeAlias = (
     | TellBeyond
     | NamePeer
     | ComparePeer
+    | Guard
+    | CheckAccess
+    | Follow
+    | TellFollowers
     | SetTimer
     | CancelTimer
 )

@@ -40,8 +40,18 @@ class ErrorCode(StrEnum):
     HISTORY_CONFLICT = "history-conflict"
     HISTORY_OLDER = "history-older"
     BAD_ATTESTATION = "bad-attestation"
+    BAD_CREDENTIAL = "bad-credential"
     KEY_MISMATCH = "key-mismatch"
+    NO_CREDENTIAL = "no-credential"
     NOT_TRUSTED = "not-trusted"
+    # the vault
+    KEY_NOT_FOUND = "key-not-found"
+    BAD_PUBLIC_KEY = "bad-public-key"
+    # what outlives a process
+    STORAGE = "storage"
+    WRONG_PASSPHRASE = "wrong-passphrase"  # noqa: S105  # a reason
+    NAME_TAKEN = "name-taken"
+    NOT_FOUND = "not-found"
     # policies
     BAD_POLICY = "bad-policy"
     # time and resources
@@ -51,6 +61,7 @@ class ErrorCode(StrEnum):
     # links, portals, relays
     LINK_FAILED = "link-failed"
     NOT_INSTALLED = "not-installed"
+    TLS_FILES = "tls-files"
     PROTOCOL = "protocol"
     BAD_NAME = "bad-name"
     REFUSED = "refused"
@@ -83,3 +94,11 @@ class MisuseError(OckamError):
 
 class VerificationError(OckamError):
     """A signature, a history, an attestation or a policy said no."""
+
+
+class VaultError(OckamError):
+    """A vault has no such key, or cannot do with it what was asked."""
+
+
+class StorageError(OckamError):
+    """What outlives a process cannot be read or written; the message says what to do."""

@@ -5,7 +5,7 @@ tuple costs half of a frozen data class; all are values.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from ockam_ref.machine import LinkId, Now
 from ockam_ref.wire.address import Address
@@ -140,6 +140,36 @@ class PeerCompared:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessLost:
+    """The peer that this worker set a guard for may no longer pass: its credential ended, or the rules changed."""
+
+    reason: str
+    now: Now
+
+
+@dataclass(frozen=True, slots=True)
+class AccessChecked:
+    """The answer to ``CheckAccess``: the rule that refuses the message, or ``None``; ``about`` is the asker's."""
+
+    refusal: str | None
+    about: Any
+    now: Now
+
+
+@dataclass(frozen=True, slots=True)
+class PresentationChanged:
+    """Our identity has a new key, or a new credential: what is presented to peers from now on.
+
+    ``identity`` is a ``LocalIdentity``.  Without a ``credential`` the one presented so far stays; who presents none
+    goes on so.
+    """
+
+    identity: Any
+    credential: bytes | None
+    now: Now
+
+
+@dataclass(frozen=True, slots=True)
 class ChildStarted:
     """A worker that this listener asked for exists: a half-open channel, a portal connection."""
 
@@ -249,6 +279,9 @@ WorkerEvent: TypeAlias = (
     | TimerFired
     | AddressGone
     | PeerCompared
+    | AccessLost
+    | AccessChecked
+    | PresentationChanged
     | ChildStarted
     | HopReady
     | HopWanted

@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
+from ockam_ref.admission import Admission
 from ockam_ref.effects import (
     AddConsumer,
     AddConsumerOfProducer,
@@ -16,13 +17,16 @@ from ockam_ref.effects import (
     ArmTimer,
     BindEndpoint,
     CancelTimer,
+    CheckAccess,
     CloseLink,
     ComparePeer,
     CopyConsumers,
     DisarmTimer,
     Effect,
     Effects,
+    Follow,
     Forward,
+    Guard,
     HostEffects,
     IfTaken,
     JoinProducer,
@@ -35,11 +39,14 @@ from ockam_ref.effects import (
     StopWorker,
     Tell,
     TellBeyond,
+    TellFollowers,
     Watch,
     WatchTerminal,
 )
 from ockam_ref.errors import ErrorCode, MisuseError
 from ockam_ref.events import (
+    AccessChecked,
+    AccessLost,
     AddressGone,
     DatagramsReceived,
     LinkAccepted,
@@ -52,15 +59,17 @@ from ockam_ref.events import (
     TimerFired,
     WorkerEvent,
 )
-from ockam_ref.identities.known_peers import KnownPeers
+from ockam_ref.guards import GUARD_TIMER, Guards
+from ockam_ref.identities.change_history import VerifiedIdentity
 from ockam_ref.machine import AnyMachine, Fresh, LinkId, Mailbox, Now
-from ockam_ref.observations import MessageDropped
+from ockam_ref.observations import HopExplained, MessageDropped
 from ockam_ref.registry import MACHINES
-from ockam_ref.routing.access_control import ALLOW_ALL, refusal
-from ockam_ref.routing.flow_controls import FlowControls
+from ockam_ref.routing.access_control import ALLOW_ALL, AccessControl, refusal
+from ockam_ref.routing.explanation import explain
+from ockam_ref.routing.knowledge import Knowledge
 from ockam_ref.watches import Watches
 from ockam_ref.wire.address import Address, any_of_type
-from ockam_ref.wire.local_message import LocalMessage
+from ockam_ref.wire.local_message import LocalMessage, channel_local_info
 from ockam_ref.wire.route import Route
 
 MAX_HOPS_PER_EVENT: Final = 64
@@ -73,6 +82,7 @@ _Owned: TypeAlias = LinkId | tuple[LinkId, str]
 """What a worker may own: a link, or what comes from one source of a datagram endpoint."""
 
 _LOOP: Final = f"more than {MAX_HOPS_PER_EVENT} workers in a row: a loop"
+_NOBODY: Final = Address(0, b"")
 _NO_MESSAGE: Final = LocalMessage((), (), b"")
 
 
@@ -110,7 +120,13 @@ class Node:
     """
 
     def __init__(self, *, entropy: Callable[[int], bytes], machines: Mapping[type[Any], AnyMachine] = MACHINES) -> None:
-        self.flow_controls = FlowControls()
+        self._knowledge = Knowledge(clock=lambda: self._now.unix, peer_behind=self.peer_of)
+        self.flow_controls = self._knowledge.flow_controls
+        self.policies = self._knowledge.policies
+        self.attributes = self._knowledge.attributes
+        self._admission = Admission(self.attributes)
+        self.known_peers = self._admission.known_peers
+        self.explaining = False
         self.drops: deque[MessageDropped] = deque(maxlen=MAX_RECORDED_DROPS)
         self.drop_counts: Counter[str] = Counter()
         self._entropy = entropy
@@ -119,7 +135,7 @@ class Node:
         self._owners: dict[_Owned, _Record] = {}
         self._peers: dict[Address, bytes] = {}
         self._watches: Watches[_Record] = Watches()
-        self._known_peers = KnownPeers()
+        self._guards: Guards[_Record] = Guards()
         self._last_link = 0
         self._queue: deque[tuple[_Record, WorkerEvent, int]] = deque()
         self._out: HostEffects = []
@@ -131,9 +147,12 @@ class Node:
             AddSpawner: self._add_spawner,
             BindEndpoint: self._open_link,
             CancelTimer: self._cancel_timer,
+            CheckAccess: self._check_access,
             CloseLink: self._close_link,
             ComparePeer: self._compare_peer,
             CopyConsumers: self._copy_consumers,
+            Follow: self._follow,
+            Guard: self._guard,
             JoinProducer: self._join_producer,
             NamePeer: self._name_peer,
             OpenLink: self._open_link,
@@ -144,6 +163,7 @@ class Node:
             StopWorker: self._stop_worker,
             Tell: self._tell,
             TellBeyond: self._tell_beyond,
+            TellFollowers: self._tell_followers,
             Watch: self._watch,
             WatchTerminal: self._watch_terminal,
         }
@@ -203,7 +223,27 @@ class Node:
             if event.name not in record.timers:
                 return []
             del record.timers[event.name]
+            if event.name == GUARD_TIMER:
+                self._recheck(record, 0)
+                return self._run()
         self._queue.append((record, event, 0))
+        return self._run()
+
+    def learn(self, identity: VerifiedIdentity, now: Now) -> HostEffects:
+        """Take an identity that the host trusts, such as an authority, and never forget it.
+
+        Raises:
+            VerificationError: ``HISTORY_OLDER``, its history is older than the one known, or conflicts with it.
+        """
+        self._now = now
+        self._out.extend(map(Report, self._admission.learn(identity).observations))
+        return self._run()
+
+    def recheck(self, now: Now) -> HostEffects:
+        """Ask all guards again: policies or attributes were changed by the host."""
+        self._now = now
+        for record in self._guards.workers():
+            self._recheck(record, 0)
         return self._run()
 
     def forward(self, source: Address, message: LocalMessage, now: Now) -> HostEffects:
@@ -306,15 +346,17 @@ class Node:
         if sender is None:
             self._drop("not-my-address", f"the sending address {source} is gone", source, message)
             return
+        if self.explaining:
+            self._explain(source, sender[0], message, target[0])
         outgoing = sender[0].outgoing
         if outgoing is not ALLOW_ALL:
-            rule = refusal(outgoing, source, message, self.flow_controls)
+            rule = refusal(outgoing, source, message, self._knowledge)
             if rule is not None:
                 self._drop(f"outgoing:{rule}", f"{source} may not send to {destination}", source, message)
                 return
         incoming = target[0].incoming
         if incoming is not ALLOW_ALL:
-            rule = refusal(incoming, source, message, self.flow_controls)
+            rule = refusal(incoming, source, message, self._knowledge)
             if rule is not None:
                 self._drop(f"incoming:{rule}", f"{destination} takes nothing from {source}", source, message)
                 return
@@ -322,6 +364,13 @@ class Node:
             self._drop("too-many-hops", _LOOP, source, message)
             return
         self._queue.append((target[1], MessageReceived(destination, source, message, self._now), depth + 1))
+
+    def _explain(self, source: Address, sender: Mailbox, message: LocalMessage, target: Mailbox) -> None:
+        outgoing = explain(sender.outgoing, source, message, self._knowledge)
+        incoming = explain(target.incoming, source, message, self._knowledge) if outgoing.allowed else None
+        onward_route, return_route = message.onward_route, message.return_route
+        explained = HopExplained(source, target.address, onward_route, return_route, outgoing, incoming)
+        self._out.append(Report(explained))
 
     def _find(self, destination: Address) -> tuple[Mailbox, _Record] | None:
         """Return the mailbox for a hop: its own, or the one for all addresses of its transport that nobody has."""
@@ -409,6 +458,7 @@ class Node:
             self._owners.pop(owned, None)
             if not isinstance(owned, tuple):
                 self._out.append(CloseLink(owned, reason))
+        self._guards.forget(record)
         for watcher, address in self._watches.take(record):
             self._queue.append((watcher, AddressGone(address, self._now), depth))
 
@@ -474,9 +524,55 @@ class Node:
             self._out.append(DisarmTimer(record.address, effect.name))
 
     def _compare_peer(self, record: _Record, effect: ComparePeer, depth: int) -> None:
-        answer = PeerCompared(self._known_peers.compare(effect.identity), self._now)
+        admitted = self._admission.compare(effect, self._now.unix)
         # In front of all that waits: what the peer sent right behind its last message must find an open channel.
-        self._queue.appendleft((record, answer, depth))
+        self._queue.appendleft((record, PeerCompared(admitted.refusal, self._now), depth))
+        self._out.extend(map(Report, admitted.observations))
+        if effect.credentials:
+            for guarded in self._guards.workers_of(effect.identity.identifier.value):
+                self._recheck(guarded, depth)
+
+    # ---- who loses access
+
+    def _guard(self, record: _Record, effect: Guard, depth: int) -> None:
+        self._guards.set(record, effect)
+        self._recheck(record, depth)
+
+    def _recheck(self, record: _Record, depth: int) -> None:
+        """Ask the guard now, and again when the next credential of its peer ends."""
+        guard = self._guards.find(record)
+        if guard is None:
+            return
+        rule = self._refusal_of(guard.control, guard.peer)
+        if rule is not None:
+            self._guards.forget(record)
+            self._cancel_timer(record, CancelTimer(GUARD_TIMER), depth)
+            self._queue.append((record, AccessLost(f"the peer may not pass any more ({rule})", self._now), depth))
+            return
+        expiry = None if guard.peer is None else self.attributes.next_expiry(guard.peer)
+        if expiry is None:
+            self._cancel_timer(record, CancelTimer(GUARD_TIMER), depth)
+        else:
+            seconds = max(expiry - self._now.unix, 1)
+            self._set_timer(record, SetTimer(GUARD_TIMER, self._now.monotonic + seconds), depth)
+
+    def _refusal_of(self, control: AccessControl, peer: bytes | None) -> str | None:
+        message = _NO_MESSAGE if peer is None else LocalMessage((), (), b"", (channel_local_info(peer),))
+        return refusal(control, _NOBODY, message, self._knowledge)
+
+    def _check_access(self, record: _Record, effect: CheckAccess, depth: int) -> None:
+        rule = refusal(effect.control, record.address, effect.message, self._knowledge)
+        self._queue.appendleft((record, AccessChecked(rule, effect.about, self._now), depth))
+
+    def _follow(self, record: _Record, effect: Follow, _: int) -> None:
+        found = self._mailboxes.get(effect.leader)
+        if found is not None:
+            self._watches.follow(found[1], record)
+
+    def _tell_followers(self, record: _Record, effect: TellFollowers, depth: int) -> None:
+        self._queue.extend((follower, effect.event, depth) for follower in self._watches.followers(record))
+
+    # ---- flow controls
 
     def _name_peer(self, _: _Record, effect: NamePeer, __: int) -> None:
         self._peers[effect.address] = effect.identifier

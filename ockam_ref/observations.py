@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from ockam_ref.machine import LinkId
+from ockam_ref.routing.explanation import Explanation
 from ockam_ref.wire.address import Address
 from ockam_ref.wire.route import Route
 
@@ -46,6 +47,52 @@ def _shorten(route: Route) -> Route:
     if all(len(value) <= MAX_SHOWN_VALUE_BYTES for _, value in route):
         return route
     return tuple(Address(kind, value[:MAX_SHOWN_VALUE_BYTES]) for kind, value in route)
+
+
+@dataclass(frozen=True, slots=True)
+class HopExplained:
+    """Why a message may go from one worker of this node to another, or may not: what was asked and what it answered.
+
+    ``outgoing`` is the control of the address that sent it, ``incoming`` that of the address that gets it; the second
+    is not asked when the first refuses.  Reported while ``Node.explaining`` is set.
+    """
+
+    source: Address
+    destination: Address
+    onward_route: Route
+    return_route: Route
+    outgoing: Explanation
+    incoming: Explanation | None
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the message goes on."""
+        return self.incoming is not None and self.incoming.allowed
+
+
+@dataclass(frozen=True, slots=True)
+class PeerLearned:
+    """A peer proved an identity that was not known, or a newer history of one; the host may keep it."""
+
+    identifier: bytes
+    history: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialAccepted:
+    """An authority vouches for attributes of a peer, until ``expires_at`` (seconds since 1970)."""
+
+    subject: bytes
+    authority: bytes
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialRefused:
+    """A credential, or a newer history that came with one, does not count; the channel goes on."""
+
+    subject: bytes
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,8 +258,11 @@ class SteadyLinkClosed:
     reason: str
 
 
+OfNode: TypeAlias = MessageDropped | HopExplained | PeerLearned | CredentialAccepted | CredentialRefused
+"""What is told of the node, or of a peer, and of no single worker."""
+
 Observation: TypeAlias = (
-    MessageDropped
+    OfNode
     | LinkLost
     | HopReached
     | HopUnreachable

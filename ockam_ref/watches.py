@@ -1,5 +1,7 @@
 """Who wants to know when a worker stops: the table behind ``Watch``, ``WatchTerminal`` and ``TellBeyond``.
 
+Beside it stand the followers of workers (``Follow``).
+
 One of the node's tables, edited in place.  A *place* is a hop of ours and an address of the node behind it; a watcher
 has one at a time, and a later one replaces it.
 """
@@ -20,13 +22,15 @@ class Watches(Generic[W]):
     The inner tables have no values: they are in order, so that a run can be repeated effect by effect.
     """
 
-    __slots__ = ("_at_place", "_place_of", "_watchers", "_watching")
+    __slots__ = ("_at_place", "_followers", "_leader_of", "_place_of", "_watchers", "_watching")
 
     def __init__(self) -> None:
         self._watchers: dict[W, dict[tuple[W, Address], None]] = {}
         self._watching: dict[W, dict[tuple[W, Address], None]] = {}
         self._at_place: dict[Place, dict[W, None]] = {}
         self._place_of: dict[W, Place] = {}
+        self._followers: dict[W, dict[W, None]] = {}
+        self._leader_of: dict[W, W] = {}
 
     def add(self, watcher: W, watched: W, address: Address) -> None:
         """Remember that ``watcher`` wants to hear when the worker behind ``address`` stops."""
@@ -46,9 +50,22 @@ class Watches(Generic[W]):
             self._forget_place(watcher)
         return watchers
 
+    def follow(self, leader: W, follower: W) -> None:
+        """Remember that ``follower`` gets what ``leader`` tells; a worker follows one at a time, the latest."""
+        self._unfollow(follower)
+        self._leader_of[follower] = leader
+        self._followers.setdefault(leader, {})[follower] = None
+
+    def followers(self, leader: W) -> list[W]:
+        """Return who follows the worker, the first to begin first."""
+        return list(self._followers.get(leader, ()))
+
     def take(self, stopped: W) -> list[tuple[W, Address]]:
         """Forget a worker that has stopped; return who watched it, and under which address."""
         self._forget_place(stopped)
+        self._unfollow(stopped)
+        for follower in self._followers.pop(stopped, ()):
+            del self._leader_of[follower]
         for watched, address in self._watching.pop(stopped, ()):
             watchers = self._watchers[watched]
             del watchers[stopped, address]
@@ -61,6 +78,14 @@ class Watches(Generic[W]):
             if not watching:
                 del self._watching[watcher]
         return told
+
+    def _unfollow(self, follower: W) -> None:
+        leader = self._leader_of.pop(follower, None)
+        if leader is not None:
+            followers = self._followers[leader]
+            del followers[follower]
+            if not followers:
+                del self._followers[leader]
 
     def _forget_place(self, watcher: W) -> None:
         place = self._place_of.pop(watcher, None)

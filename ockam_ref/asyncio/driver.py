@@ -46,6 +46,7 @@ from ockam_ref.events import (
     TimerFired,
     WorkerEvent,
 )
+from ockam_ref.identities.change_history import VerifiedIdentity
 from ockam_ref.machine import LinkId, Now
 from ockam_ref.node import Node
 from ockam_ref.observations import MessageDropped
@@ -163,6 +164,18 @@ class Driver:
     def tell(self, worker: Address, event: WorkerEvent) -> None:
         """Give one worker an event."""
         self._carry_out(self.core.tell(worker, event), None)
+
+    def learn(self, identity: VerifiedIdentity) -> None:
+        """Give the core an identity that this node trusts.
+
+        Raises:
+            VerificationError: its history is older than the one known, or conflicts with it.
+        """
+        self._carry_out(self.core.learn(identity, now()), None)
+
+    def recheck(self) -> None:
+        """Let the core ask its guards again, after policies or attributes were changed."""
+        self._carry_out(self.core.recheck(now()), None)
 
     async def send(self, source: Address, message: LocalMessage) -> None:
         """Route a message from one of our mailboxes; wait while what it was written to is full.

@@ -2,12 +2,13 @@
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from time import monotonic
 from types import TracebackType
 from typing import Final, Self
 
 from ockam_ref.asyncio.carrying import Carrying
+from ockam_ref.asyncio.credentials import CredentialSource, credential_of
 from ockam_ref.asyncio.driver import Driver, Tap, now
 from ockam_ref.asyncio.finding_paths import FindingPaths
 from ockam_ref.asyncio.handles import (
@@ -17,6 +18,8 @@ from ockam_ref.asyncio.handles import (
     WorkerHandle,
 )
 from ockam_ref.asyncio.hops import Flow, Hop, RouteLike, to_address, to_flow_controls, to_route
+from ockam_ref.asyncio.presented import PresentedIdentities
+from ockam_ref.asyncio.presenting import Presenter
 from ockam_ref.asyncio.running import fresh_address, fresh_flow_control_id
 from ockam_ref.asyncio.watching import Stream
 from ockam_ref.asyncio.workers import FunctionWorker, Handler, Routed, Worker, WorkerTask
@@ -25,6 +28,7 @@ from ockam_ref.channels import listener as channel_listener
 from ockam_ref.channels.trust import TRUST_EVERYONE, TrustIdentifier, TrustPolicy
 from ockam_ref.effects import Deliver
 from ockam_ref.errors import ErrorCode, OckamError
+from ockam_ref.identities.change_history import VerifiedIdentity, decode_change_history, verify_change_history
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.local import LocalIdentity, create_local_identity
 from ockam_ref.machine import Mailbox
@@ -64,6 +68,7 @@ class Node(FindingPaths, Carrying):
     def __init__(self, *, tap: Tap | None = None, transports: Iterable[TransportPlugin] = ()) -> None:
         self._driver = Driver(tap, transports)
         self._workers: set[WorkerTask] = set()
+        self._presented = PresentedIdentities(self._driver.core)
         self._driver.start(Application((Mailbox(ROOT),)))
 
     @classmethod
@@ -169,6 +174,48 @@ class Node(FindingPaths, Carrying):
         """Return a new identity; its keys live in memory only."""
         return create_local_identity(os.urandom(32), os.urandom(32), now().unix)
 
+    def replace_identity(self, identity: LocalIdentity, credential: bytes | None = None) -> None:
+        """Use these keys of the identity from now on: it was rotated, or a purpose key was renewed.
+
+        Channels that are open tell their peers, and what is opened later presents them too, even with the identity as
+        it was before.  Without a ``credential`` the one presented so far stays.
+        """
+        self._presented.replace(identity, credential)
+
+    def presented_identities(self) -> list[LocalIdentity]:
+        """Return the identities that channels and listeners of this node present, each with its newest keys."""
+        return self._presented.all()
+
+    def learn_identity(self, history: bytes) -> Identifier:
+        """Take the change history of an identity that we trust, such as an authority, and never forget it.
+
+        Raises:
+            DecodeError: no change history.
+            VerificationError: one that is not valid, or is older than what this node knows of that identity.
+        """
+        identity = verify_change_history(decode_change_history(history))
+        self._driver.learn(identity)
+        return identity.identifier
+
+    def known_identity(self, identifier: Identifier) -> VerifiedIdentity | None:
+        """Return the newest that this node knows of an identity: met in a handshake, or taught."""
+        history = self._driver.core.known_peers.find(identifier)
+        return None if history is None else verify_change_history(history)
+
+    def attributes_of(self, identifier: Identifier, authority: Identifier) -> tuple[tuple[bytes, bytes], ...]:
+        """Return what the authority vouches for now, by name; nothing for who has shown no credential of it."""
+        vouched = self._driver.core.attributes.find(identifier.value, authority.value, now().unix)
+        return () if vouched is None else vouched.attributes
+
+    def revoke_credentials(self, authority: Identifier, revoked: Mapping[Identifier, int]) -> None:
+        """Void the credentials of each of these subjects that the authority made up to and including that second.
+
+        What guards let them have open because of one is closed at once.
+        """
+        for subject, not_after in revoked.items():
+            self._driver.core.attributes.revoke(subject.value, authority.value, not_after)
+        self._driver.recheck()
+
     async def create_secure_channel_listener(
         self,
         identity: LocalIdentity,
@@ -176,15 +223,32 @@ class Node(FindingPaths, Carrying):
         *,
         trust: TrustPolicy | Identifier = TRUST_EVERYONE,
         consumer_of: Iterable[Flow] = (),
+        authority: Identifier | None = None,
+        credential: CredentialSource = None,
     ) -> SecureChannelListener:
-        """Answer handshakes at ``address``."""
-        flow = fresh_flow_control_id()
-        worker = self._driver.start(
-            channel_listener.SecureChannelListener(
-                to_address(address), identity, flow, to_trust(trust), to_flow_controls(consumer_of)
-            )
+        """Answer handshakes at ``address``.
+
+        What peers say of themselves counts where the ``authority``, an identity that this node has learnt, vouches for
+        it; ``credential`` is what we show of ourselves, for ever or as long as the retriever gives it.
+
+        Raises:
+            OckamError: the retriever has no credential.
+        """
+        shown = await credential_of(credential)
+        flow, identity = fresh_flow_control_id(), self._presented.newest(identity)
+        config = channel_listener.SecureChannelListener(
+            to_address(address),
+            identity,
+            flow,
+            to_trust(trust),
+            to_flow_controls(consumer_of),
+            None if authority is None else authority.value,
+            shown,
         )
-        return SecureChannelListener(self._driver, worker, flow)
+        worker = self._driver.start(config)
+        presenter = Presenter(self._driver, worker, identity, credential)
+        self._presented.note(worker, identity, presenter)
+        return SecureChannelListener(self._driver, worker, flow, presenter)
 
     async def create_secure_channel(
         self,
@@ -193,22 +257,29 @@ class Node(FindingPaths, Carrying):
         *,
         trust: TrustPolicy | Identifier = TRUST_EVERYONE,
         timeout: float = initiator.HANDSHAKE_TIMEOUT_S,  # noqa: ASYNC109  # the core's own timer
+        authority: Identifier | None = None,
+        credential: CredentialSource = None,
     ) -> SecureChannel:
-        """Open a channel to the listener at the end of the route.
+        """Open a channel to the listener at the end of the route; ``authority`` and ``credential`` as for a listener.
 
         Raises:
             MisuseError: the first hop does not exist.
-            OckamError: ``TIMEOUT`` or ``REFUSED``, with the reason.
+            OckamError: ``TIMEOUT`` or ``REFUSED``, with the reason; the retriever has no credential.
         """
+        shown = await credential_of(credential)
         onward = await self._reach(to_route(route))
         self._check_first_hop(onward)
-        flow = fresh_flow_control_id()
+        flow, identity = fresh_flow_control_id(), self._presented.newest(identity)
         deadline = monotonic() + timeout
-        config = initiator.SecureChannel(identity, onward, flow, to_trust(trust), timeout)
+        vouching = None if authority is None else authority.value
+        config = initiator.SecureChannel(identity, onward, flow, to_trust(trust), timeout, vouching, shown)
         worker, life = self._driver.start_followed(config)
+        presenter = Presenter(self._driver, worker, identity, credential)
+        self._presented.note(worker, identity, presenter)
+        life.ended.add_done_callback(lambda _: presenter.stop())
         failure = f"no secure channel over {format_route(onward)}"
         opened = await self._begin(worker, life, ChannelOpened, failure, deadline)
-        return SecureChannel(self._driver, life, opened, flow)
+        return SecureChannel(self._driver, life, opened, flow, presenter)
 
     # ---- workers
 

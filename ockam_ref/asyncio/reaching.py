@@ -10,7 +10,7 @@ from ockam_ref.asyncio.handles import (
     NodeListener,
     UdpBind,
 )
-from ockam_ref.asyncio.hops import Flow, to_flow_controls
+from ockam_ref.asyncio.hops import Flow, RouteLike, to_flow_controls, to_route
 from ockam_ref.asyncio.running import Running, fresh_flow_control_id
 from ockam_ref.errors import ErrorCode, MisuseError, OckamError
 from ockam_ref.events import HopWanted
@@ -129,6 +129,28 @@ class Reaching(Running):
         return UdpBind(self._driver, worker, endpoint.address, flow)
 
     # ---- typed hops in the first place of a route
+
+    async def connect_first_hop(
+        self,
+        route: RouteLike,
+        *,
+        timeout: float = CONNECT_TIMEOUT_S,  # noqa: ASYNC109
+    ) -> tuple[NodeConnection | None, Route]:
+        """Replace a typed hop that begins a route by a connection of its own, which the caller closes when done.
+
+        A route that begins with a local hop, or with one of a transport without connections, is returned as it is.
+
+        Raises:
+            OckamError: nobody answers there, or its transport is not installed.
+        """
+        onward = to_route(route)
+        if not onward or onward[0].is_local:
+            return None, onward
+        plugin = self._driver.transports.plugin_of_type(onward[0].transport_type)
+        if plugin is None or plugin.kind is LinkKind.DATAGRAM or onward[0] in self._driver.core:
+            return None, onward
+        connection = await self.connect(plugin.name, onward[0].value.decode(), timeout=timeout)
+        return connection, (connection.hop, *onward[1:])
 
     async def _reach(self, route: Route) -> Route:
         """Connect to a first hop of another transport, unless a worker has it; return the route by that connection.

@@ -4,12 +4,13 @@ Both handshakes end here.  The state is single use wherever it seals a packet: t
 """
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from ockam_ref.channels.continuity import was_due, with_one_more_gap
 from ockam_ref.channels.data_phase import ReceivingState, SendingState, open_packet, seal
 from ockam_ref.effects import (
     CancelTimer,
+    ComparePeer,
     Effects,
     Forward,
     NamePeer,
@@ -17,14 +18,24 @@ from ockam_ref.effects import (
     StopWorker,
     Watch,
 )
-from ockam_ref.errors import DecodeError, MisuseError, PeerError
-from ockam_ref.events import AddressGone, MessageReceived, StopRequested, WorkerEvent
+from ockam_ref.errors import DecodeError, MisuseError, PeerError, VerificationError
+from ockam_ref.events import (
+    AddressGone,
+    MessageReceived,
+    PeerCompared,
+    PresentationChanged,
+    StopRequested,
+    WorkerEvent,
+)
+from ockam_ref.identities.change_history import decode_change_history, verify_change_history
+from ockam_ref.identities.identifier import Identifier
 from ockam_ref.machine import Transition
-from ockam_ref.observations import ChannelClosed, ChannelOpened, MessageDropped
+from ockam_ref.observations import ChannelClosed, ChannelOpened, CredentialRefused, MessageDropped
 from ockam_ref.wire.address import Address
 from ockam_ref.wire.channel_message import (
     ChannelPayload,
     Close,
+    RefreshCredentials,
     channel_payload_parts,
     decode_channel_message,
     encode_channel_message,
@@ -46,6 +57,20 @@ class ChannelAddresses:
     encryptor: Address
 
 
+class Presented(NamedTuple):
+    """What the peer has last been presented of us: the change history and the credential, if any, as encoded."""
+
+    history: bytes
+    credential: bytes | None
+
+
+class Terms(NamedTuple):
+    """Whose credentials count at this end, and what the other end was presented."""
+
+    authority: bytes | None
+    presented: Presented
+
+
 @dataclass(frozen=True, slots=True)
 class Open:
     """A channel that carries messages; ``route_nonce`` is the newest nonce that taught a responder its way back.
@@ -60,6 +85,7 @@ class Open:
     remote_route: Route
     local_info: tuple[LocalInfo, ...]
     peer: bytes
+    terms: Terms
     route_nonce: int = 0
 
 
@@ -71,6 +97,8 @@ class Closed:
 TRANSITIONS: Final = (
     Transition("Open", "MessageReceived at the encryptor", "Open", "sealed and sent to the peer"),
     Transition("Open", "MessageReceived at decryptor_remote", "Open", "opened and forwarded, or a recorded drop"),
+    Transition("Open", "RefreshCredentials from the peer", "Open", "compared and kept, or a recorded drop"),
+    Transition("Open", "PresentationChanged", "Open", "RefreshCredentials is sent if it says anything new"),
     Transition("Open", "Close from the peer", "Closed", "no Close goes back"),
     Transition("Open", "AddressGone of the first hop", "Closed", "the way to the peer is gone"),
     Transition("Open", "StopRequested", "Closed", "one Close is sent"),
@@ -110,8 +138,30 @@ def receive(state: Open, event: WorkerEvent) -> tuple[Open | Closed, Effects]:
             return _end(state, "the way to the peer is gone")
         case StopRequested(reason):
             return _stop(state, reason)
+        case PresentationChanged(identity, credential):
+            return present(state, Presented(identity.identity.history.encoded, credential))
+        case PeerCompared(str(refusal)):
+            return state, (Report(CredentialRefused(state.peer, refusal)),)
         case _:
             return state, ()
+
+
+def present(state: Open, latest: Presented) -> tuple[Open | Closed, Effects]:
+    """Tell the peer what changed of us, if anything did; an end that presents no credential goes on to present none."""
+    authority, presented = state.terms
+    if presented.credential is None or latest.credential is None:
+        latest = Presented(latest.history, presented.credential)
+    if latest == presented:
+        return state, ()
+    credentials = () if latest.credential is None else (latest.credential,)
+    message = RefreshCredentials(latest.history, credentials)
+    try:
+        sending, packet = seal(state.sending, encode_channel_message(message))
+    except MisuseError as error:
+        return _end(state, str(error))
+    outer = LocalMessage(state.remote_route, (), packet)
+    state = replace(state, sending=sending, terms=Terms(authority, latest))
+    return state, (Forward(state.addresses.encryptor, outer),)
 
 
 def _encrypt(state: Open, source: Address, message: LocalMessage) -> tuple[Open | Closed, Effects]:
@@ -157,7 +207,17 @@ def _decrypt(state: Open, source: Address, message: LocalMessage) -> tuple[Open 
     state = _with(state, state.sending, receiving)
     if isinstance(content, Close):
         return _end(state, "the peer closed the channel")
-    return state, (drop("refresh-credentials", "no authority is configured for this channel", source, message),)
+    return state, (_refresh(state, content, source, message),)
+
+
+def _refresh(state: Open, content: RefreshCredentials, source: Address, message: LocalMessage) -> ComparePeer | Report:
+    """Steps 2a to 2e and 5 of facts 04 section 2.8; the keys of the channel stay what they are."""
+    try:
+        history = decode_change_history(content.change_history)
+        identity = verify_change_history(history, expected=Identifier(state.peer))
+    except (DecodeError, VerificationError) as error:
+        return drop("bad-refresh", str(error), source, message)
+    return ComparePeer(identity, content.credentials, state.terms.authority)
 
 
 def _learn_route(
@@ -174,6 +234,7 @@ def _learn_route(
         route,
         state.local_info,
         state.peer,
+        state.terms,
         nonce,
     )
     return state, (forward,) if route[:2] == before[:2] else (watch(route), forward)
@@ -189,6 +250,7 @@ def _with(state: Open, sending: SendingState, receiving: ReceivingState) -> Open
         state.remote_route,
         state.local_info,
         state.peer,
+        state.terms,
         state.route_nonce,
     )
 

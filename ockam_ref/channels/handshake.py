@@ -1,13 +1,21 @@
 """What both ends of a channel handshake share: addresses, the steps of XX, the check of the peer, the open state."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ockam_ref.channels.channel import ChannelAddresses, Open
+from ockam_ref.channels.channel import ChannelAddresses, Closed, Open, Presented, Terms, present
 from ockam_ref.channels.data_phase import start_receiving, start_sending
 from ockam_ref.channels.trust import TrustPolicy, is_trusted
+from ockam_ref.effects import Effects
 from ockam_ref.errors import ErrorCode, VerificationError
+from ockam_ref.events import PresentationChanged
 from ockam_ref.identities.local import LocalIdentity
-from ockam_ref.identities.presentation import VerifiedPeer, decode_presentation, verify_presentation
+from ockam_ref.identities.presentation import (
+    Presentation,
+    VerifiedPeer,
+    decode_presentation,
+    encode_presentation,
+    verify_presentation,
+)
 from ockam_ref.machine import FlowControlId, Fresh, Mailbox
 from ockam_ref.noise.handshake import Completed, HandshakeState, Role, Step
 from ockam_ref.routing.access_control import ALLOW_ALL, DENY_ALL, AllowConsumers
@@ -17,11 +25,35 @@ from ockam_ref.wire.route import Route
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """One end while it shakes hands: who it is, whom it trusts, how it is addressed."""
+    """One end while it shakes hands: who it is, whom it trusts, how it is addressed.
+
+    ``authority`` is whose credentials count here, ``credential`` what we present ourselves, one CBOR item.  What
+    changed of us meanwhile, ``latest``, is presented once the channel is open: a handshake ends with the keys with
+    which it began.
+    """
 
     addresses: ChannelAddresses
     identity: LocalIdentity
     trust: TrustPolicy
+    authority: bytes | None = None
+    credential: bytes | None = None
+    latest: Presented | None = None
+
+    def present(self) -> bytes:
+        """Return the payload of handshake message 2 or 3."""
+        identity = self.identity
+        if self.credential is None:
+            return identity.presentation
+        presentation = Presentation(identity.identity.history, identity.attestation, (self.credential,))
+        return encode_presentation(presentation)
+
+    def presented(self) -> Presented:
+        """Return what the peer knows of us once it has that payload."""
+        return Presented(self.identity.identity.history.encoded, self.credential)
+
+    def note(self, changed: PresentationChanged) -> "End":
+        """Return the end that will present what changed of us."""
+        return replace(self, latest=Presented(changed.identity.identity.history.encoded, changed.credential))
 
 
 def draw_addresses(fresh: Fresh) -> ChannelAddresses:
@@ -65,7 +97,13 @@ def first_open_state(end: End, completed: Completed, peer: bytes, remote_route: 
         remote_route,
         (channel_local_info(peer),),
         peer,
+        Terms(end.authority, end.presented()),
     )
+
+
+def catch_up(state: Open, end: End) -> tuple[Open | Closed, Effects]:
+    """Present what changed of us during the handshake, if anything did."""
+    return (state, ()) if end.latest is None else present(state, end.latest)
 
 
 def between(step: Step) -> HandshakeState:

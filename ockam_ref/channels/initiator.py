@@ -4,7 +4,7 @@ It does not show itself (message 3) before the responder proved an identity that
 agrees with what the node knows of it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, assert_never
 
 from ockam_ref.channels import channel
@@ -12,6 +12,7 @@ from ockam_ref.channels.channel import Closed, Open, drop
 from ockam_ref.channels.handshake import (
     End,
     between,
+    catch_up,
     check_peer,
     completed,
     draw_addresses,
@@ -31,7 +32,15 @@ from ockam_ref.effects import (
     Watch,
 )
 from ockam_ref.errors import DecodeError, ErrorCode, MisuseError, PeerError, VerificationError
-from ockam_ref.events import AddressGone, MessageReceived, PeerCompared, StopRequested, TimerFired, WorkerEvent
+from ockam_ref.events import (
+    AddressGone,
+    MessageReceived,
+    PeerCompared,
+    PresentationChanged,
+    StopRequested,
+    TimerFired,
+    WorkerEvent,
+)
 from ockam_ref.identities.local import LocalIdentity
 from ockam_ref.machine import FlowControlId, Fresh, Machine, Needs, Transition, Worker
 from ockam_ref.noise.handshake import HandshakeState, Role, initialize, read_message, write_message
@@ -47,13 +56,18 @@ HANDSHAKE_TIMEOUT_S: Final = 120.0
 
 @dataclass(frozen=True, slots=True)
 class SecureChannel:
-    """Configuration: who asks, along which route (it ends in the listener), and whom the answer may come from."""
+    """Configuration: who asks, along which route (it ends in the listener), and whom the answer may come from.
+
+    ``authority`` is the identifier of whose credentials count, ``credential`` the one that we present.
+    """
 
     identity: LocalIdentity
     route: Route
     flow_control_id: FlowControlId
     trust: TrustPolicy = TRUST_EVERYONE
     timeout_s: float = HANDSHAKE_TIMEOUT_S
+    authority: bytes | None = None
+    credential: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +96,8 @@ TRANSITIONS: Final = (
     Transition("AwaitingMessage2", "message that does not decrypt", "AwaitingMessage2", "a recorded drop"),
     Transition("AwaitingMessage2", "message 2, not verified or not trusted", "Closed", "HandshakeFailed"),
     Transition("AwaitingMessage2", "TimerFired, AddressGone, StopRequested", "Closed", "HandshakeFailed"),
+    Transition("AwaitingMessage2", "PresentationChanged", "AwaitingMessage2", "presented once the channel is open"),
+    Transition("ComparingPeer", "PresentationChanged", "ComparingPeer", "presented once the channel is open"),
     Transition("ComparingPeer", "PeerCompared, accepted", "Open", "message 3 is sent, ChannelOpened"),
     Transition("ComparingPeer", "PeerCompared, refused; StopRequested", "Closed", "HandshakeFailed"),
     *channel.TRANSITIONS,
@@ -97,7 +113,7 @@ def start(config: SecureChannel, fresh: Fresh) -> Worker[InitiatorState]:
     if not config.route:
         raise MisuseError(ErrorCode.INCOMPLETE_ROUTE, "a channel needs a route to a listener")
     addresses = draw_addresses(fresh)
-    end = End(addresses, config.identity, config.trust)
+    end = End(addresses, config.identity, config.trust, config.authority, config.credential)
     remote, hop = addresses.decryptor_remote, config.route[0]
     handshake = initialize(OCKAM_XX_25519_AES256_GCM_SHA256, Role.INITIATOR, static=config.identity.static)
     step, message = write_message(handshake, b"", ephemeral=KeyPair.from_private_bytes(fresh.secrets[0]))
@@ -119,6 +135,8 @@ def receive(state: InitiatorState, event: WorkerEvent) -> tuple[InitiatorState, 
     match state:
         case Open():
             return channel.receive(state, event)
+        case AwaitingMessage2() | ComparingPeer() if isinstance(event, PresentationChanged):
+            return replace(state, end=state.end.note(event)), ()
         case AwaitingMessage2():
             return _awaiting(state, event)
         case ComparingPeer():
@@ -146,7 +164,7 @@ def _awaiting(state: AwaitingMessage2, event: WorkerEvent) -> tuple[InitiatorSta
             if not message.return_route:
                 return _fail(state.end, "message 2 came without a return route: there is no way to answer it")
             comparing = ComparingPeer(state.end, handshake, peer.identity.identifier.value, message.return_route)
-            return comparing, (ComparePeer(peer.identity),)
+            return comparing, (ComparePeer(peer.identity, peer.credentials, state.end.authority),)
         case TimerFired():
             return _fail(state.end, "the responder did not answer in time")
         case AddressGone(address) if address == state.route[0]:
@@ -160,11 +178,12 @@ def _awaiting(state: AwaitingMessage2, event: WorkerEvent) -> tuple[InitiatorSta
 def _comparing(state: ComparingPeer, event: WorkerEvent) -> tuple[InitiatorState, Effects]:
     match event:
         case PeerCompared(None):
-            step, message = write_message(state.handshake, state.end.identity.presentation)
+            step, message = write_message(state.handshake, state.end.present())
             remote = state.end.addresses.decryptor_remote
             channel_state = first_open_state(state.end, completed(step), state.peer, state.reply_route)
             third = Forward(remote, LocalMessage(state.reply_route, (remote,), message))
-            return channel_state, (third, *channel.opened(channel_state))
+            latest, refresh = catch_up(channel_state, state.end)
+            return latest, (third, *channel.opened(channel_state), *refresh)
         case PeerCompared(str(refusal)):
             return _fail(state.end, refusal)
         case StopRequested(reason):

@@ -10,8 +10,8 @@ from typing import Final
 from ockam_ref.channels.channel import drop
 from ockam_ref.channels.responder import Responder
 from ockam_ref.channels.trust import TRUST_EVERYONE, TrustPolicy
-from ockam_ref.effects import AddConsumer, AddSpawner, Effect, Effects, StartWorker, StopWorker
-from ockam_ref.events import ChildSettled, ChildStarted, MessageReceived, WorkerEvent
+from ockam_ref.effects import AddConsumer, AddSpawner, Effect, Effects, StartWorker, StopWorker, TellFollowers
+from ockam_ref.events import ChildSettled, ChildStarted, MessageReceived, PresentationChanged, WorkerEvent
 from ockam_ref.identities.local import LocalIdentity
 from ockam_ref.machine import FlowControlId, Fresh, Machine, Mailbox, Transition, Worker
 from ockam_ref.wire.address import Address
@@ -23,13 +23,18 @@ MAX_HALF_OPEN_CHANNELS: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class SecureChannelListener:
-    """Configuration: its name, who answers, whom it trusts; workers are opened to peers by ``flow_control_id``."""
+    """Configuration: its name, who answers, whom it trusts; workers are opened to peers by ``flow_control_id``.
+
+    ``authority`` is the identifier of whose credentials count, ``credential`` the one that we present.
+    """
 
     address: Address
     identity: LocalIdentity
     flow_control_id: FlowControlId
     trust: TrustPolicy = TRUST_EVERYONE
     consumer_of: tuple[FlowControlId, ...] = ()
+    authority: bytes | None = None
+    credential: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class Listening:
 
 TRANSITIONS: Final = (
     Transition("Listening", "MessageReceived", "Listening", "a responder is started with the message"),
+    Transition("Listening", "PresentationChanged", "Listening", "for handshakes from now on; its channels are told"),
     Transition("Listening", "ChildStarted, ChildSettled", "Listening", "the number of half-open ends"),
 )
 
@@ -64,6 +70,10 @@ def receive(state: Listening, event: WorkerEvent) -> tuple[Listening, Effects]:
     match event:
         case MessageReceived(_, source, message):
             return _begin(state, source, message)
+        case PresentationChanged(identity, credential):
+            kept = state.config.credential
+            config = replace(state.config, identity=identity, credential=kept and (credential or kept))
+            return replace(state, config=config), (TellFollowers(event),)
         case ChildStarted(responder):
             return replace(state, half_open=(*state.half_open, responder), asked=max(0, state.asked - 1)), ()
         case ChildSettled(responder):
@@ -81,7 +91,9 @@ def _begin(state: Listening, source: Address, message: LocalMessage) -> tuple[Li
             return state, (drop("half-open-limit", "too many handshakes began at once", source, message),)
         effects.append(StopWorker(half_open[0], "given up for a newer handshake: too many are half open"))
         half_open = half_open[1:]
-    responder = Responder(config.identity, config.trust, config.address, config.flow_control_id)
+    responder = Responder(
+        config.identity, config.trust, config.address, config.flow_control_id, config.authority, config.credential
+    )
     effects.append(StartWorker(responder, first_message=message))
     return Listening(config, half_open, state.asked + 1), tuple(effects)
 

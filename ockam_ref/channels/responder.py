@@ -1,6 +1,6 @@
 """The end that answers: one for each message 1 that reaches a listener (facts 04 sections 2.2 to 2.8)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, assert_never
 
 from ockam_ref.channels import channel
@@ -8,6 +8,7 @@ from ockam_ref.channels.channel import Closed, Open, drop
 from ockam_ref.channels.handshake import (
     End,
     between,
+    catch_up,
     check_peer,
     completed,
     draw_addresses,
@@ -20,6 +21,7 @@ from ockam_ref.effects import (
     ComparePeer,
     CopyConsumers,
     Effects,
+    Follow,
     Forward,
     Report,
     SetTimer,
@@ -34,6 +36,7 @@ from ockam_ref.events import (
     ChildStarted,
     MessageReceived,
     PeerCompared,
+    PresentationChanged,
     StopRequested,
     TimerFired,
     WorkerEvent,
@@ -60,6 +63,8 @@ class Responder:
     trust: TrustPolicy
     listener: Address
     spawner_id: FlowControlId
+    authority: bytes | None = None
+    credential: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,10 @@ ResponderState: TypeAlias = HalfOpen | Open | Closed
 TRANSITIONS: Final = (
     Transition("AwaitingMessage1", "message 1", "AwaitingMessage3", "message 2 is sent"),
     Transition("AwaitingMessage1", "anything that is no message 1; TimerFired; StopRequested", "Closed"),
+    *(
+        Transition(state, "PresentationChanged", state, "presented once the channel is open")
+        for state in ("AwaitingMessage1", "AwaitingMessage3", "ComparingPeer")
+    ),
     Transition("AwaitingMessage3", "message 3, verified and trusted", "ComparingPeer"),
     Transition("AwaitingMessage3", "message that does not decrypt", "AwaitingMessage3", "a recorded drop"),
     Transition("AwaitingMessage3", "message 3, not verified or not trusted", "Closed", "HandshakeFailed"),
@@ -114,13 +123,14 @@ def start(config: Responder, fresh: Fresh) -> Worker[ResponderState]:
     addresses = draw_addresses(fresh)
     (flow_control_id,) = fresh.flow_control_ids
     handshake = initialize(OCKAM_XX_25519_AES256_GCM_SHA256, Role.RESPONDER, static=config.identity.static)
-    end = End(addresses, config.identity, config.trust)
+    end = End(addresses, config.identity, config.trust, config.authority, config.credential)
     ephemeral = KeyPair.from_private_bytes(fresh.secrets[0])
     return Worker(
         mailboxes(addresses, flow_control_id, config.spawner_id),
         AwaitingMessage1(end, config.listener, handshake, ephemeral),
         (
             Tell(config.listener, ChildStarted(addresses.decryptor_remote, fresh.now)),
+            Follow(config.listener),
             CopyConsumers(config.listener, addresses.decryptor_remote),
             AddProducer(addresses.decryptor_internal, flow_control_id, config.spawner_id, (addresses.encryptor,)),
             SetTimer("handshake", fresh.now.monotonic + RESPONDER_TIMEOUT_S),
@@ -153,7 +163,10 @@ def _half_open(state: HalfOpen, event: WorkerEvent) -> tuple[ResponderState, Eff
             if refusal is not None:
                 return _fail(state, refusal, now)
             channel_state = first_open_state(state.end, state.completed, state.peer, state.remote_route)
-            return channel_state, (*channel.opened(channel_state), _settled(state, now))
+            latest, refresh = catch_up(channel_state, state.end)
+            return latest, (*channel.opened(channel_state), _settled(state, now), *refresh)
+        case PresentationChanged():
+            return replace(state, end=state.end.note(event)), ()
         case TimerFired(_, now):
             return _fail(state, "the initiator did not complete the handshake in time", now)
         case AddressGone(_, now):
@@ -167,7 +180,7 @@ def _half_open(state: HalfOpen, event: WorkerEvent) -> tuple[ResponderState, Eff
 def _answer(state: AwaitingMessage1, message: LocalMessage, now: Now) -> tuple[ResponderState, Effects]:
     try:
         step, _ = read_message(state.handshake, message.payload)
-        step, reply = write_message(between(step), state.end.identity.presentation, ephemeral=state.ephemeral)
+        step, reply = write_message(between(step), state.end.present(), ephemeral=state.ephemeral)
     except PeerError as error:
         return _fail(state, str(error), now)
     route = message.return_route
@@ -192,7 +205,7 @@ def _verify(
         return _fail(state, str(error), now)
     identifier = peer.identity.identifier.value
     comparing = ComparingPeer(state.end, state.listener, done, identifier, state.remote_route)
-    return comparing, (ComparePeer(peer.identity),)
+    return comparing, (ComparePeer(peer.identity, peer.credentials, state.end.authority),)
 
 
 def _settled(state: HalfOpen, now: Now) -> Tell:

@@ -4,11 +4,18 @@ A control is a value; ``refusal`` evaluates it against one message and returns `
 said no.  A refused message is dropped and recorded; neither sender nor peer is told.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias, assert_never
+from functools import lru_cache
+from typing import Final, TypeAlias, assert_never
 
 from ockam_ref.errors import DecodeError
+from ockam_ref.policies.decision import Subject, decide
+from ockam_ref.policies.expression import Expression, Str
+from ockam_ref.policies.policy import Policy
+from ockam_ref.policies.resources import Resource
 from ockam_ref.routing.flow_controls import FlowControls
+from ockam_ref.routing.knowledge import Knowledge
 from ockam_ref.wire.address import Address
 from ockam_ref.wire.local_message import LocalMessage, find_channel_identifier
 
@@ -61,6 +68,40 @@ class AllowIdentifiers:
 
 
 @dataclass(frozen=True, slots=True)
+class AllowAttributes:
+    """Incoming: the authority vouches for every one of these (name, value) pairs of the channel's peer, now."""
+
+    authority: bytes
+    required: tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AllowByPolicy:
+    """Incoming: a policy accepts the peer of the channel through which the message came (facts 06 section 5.6).
+
+    The rule is a policy, or a resource, whose policy is looked up at every message: that of its name before that of its
+    type, and without one nobody may.  ``authority`` is who vouches for attributes; ``named`` are further names of the
+    environment with their texts.
+    """
+
+    rule: Policy | Resource
+    authority: bytes | None = None
+    named: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AllowOnwardByPolicy:
+    """Outgoing: a policy accepts the peer of the first channel in the onward route; as ``AllowByPolicy`` otherwise.
+
+    A route to another node that no channel leads into has nobody who could be accepted.
+    """
+
+    rule: Policy | Resource
+    authority: bytes | None = None
+    named: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class AllOf:
     """Every one of them, asked from left to right until one refuses; the empty list allows."""
 
@@ -93,6 +134,9 @@ AccessControl: TypeAlias = (
     | AllowConsumers
     | AllowAsProducer
     | AllowIdentifiers
+    | AllowAttributes
+    | AllowByPolicy
+    | AllowOnwardByPolicy
     | AllOf
     | AnyOf
 )
@@ -100,9 +144,15 @@ AccessControl: TypeAlias = (
 ALLOW_ALL = AllowAll()
 DENY_ALL = DenyAll()
 
+HANDLE_MESSAGE: Final = "handle_message"
+"""The only action there is: ``action.id`` in the environment of a resource's policy."""
 
-def refusal(control: AccessControl, source: Address, message: LocalMessage, flow_controls: FlowControls) -> str | None:
+_ENVIRONMENTS: Final = 1024
+
+
+def refusal(control: AccessControl, source: Address, message: LocalMessage, knowledge: Knowledge) -> str | None:
     """Return ``None`` when the control allows the message, else the name of the rule that refuses it."""
+    flow_controls = knowledge.flow_controls
     match control:
         case AllowConsumers():  # the most frequent by far
             if flow_controls.allows(control.flow_control_id, control.spawner_id, message.onward_route[0]):
@@ -125,14 +175,20 @@ def refusal(control: AccessControl, source: Address, message: LocalMessage, flow
             return None if _may_resolve(source, message, flow_controls) else "typed-hop"
         case AllowIdentifiers(identifiers):
             return None if _is_from(identifiers, message) else "allow-identifiers"
+        case AllowAttributes(authority, required):
+            return None if _has_attributes(authority, required, message, knowledge) else "attributes"
+        case AllowByPolicy():
+            return None if _is_accepted(control, peer_of(message), knowledge) else "policy"
+        case AllowOnwardByPolicy():
+            return None if _is_accepted(control, knowledge.peer_behind(message.onward_route), knowledge) else "policy"
         case AllOf(controls):
             for inner in controls:
-                if (rule := refusal(inner, source, message, flow_controls)) is not None:
+                if (rule := refusal(inner, source, message, knowledge)) is not None:
                     return rule
             return None
         case AnyOf(controls):
             for inner in controls:
-                if refusal(inner, source, message, flow_controls) is None:
+                if refusal(inner, source, message, knowledge) is None:
                     return None
             return "any-of"
         case _:
@@ -147,8 +203,53 @@ def _may_resolve(source: Address, message: LocalMessage, flow_controls: FlowCont
 
 
 def _is_from(identifiers: frozenset[bytes] | None, message: LocalMessage) -> bool:
-    try:
-        peer = find_channel_identifier(message.local_info)
-    except DecodeError:  # a worker of this node wrote something else there: nobody's identifier
-        return False
+    peer = peer_of(message)
     return peer is not None and (identifiers is None or peer in identifiers)
+
+
+def peer_of(message: LocalMessage) -> bytes | None:
+    """Return the verified identifier of the channel's other end from which the message came, if one did."""
+    try:
+        return find_channel_identifier(message.local_info)
+    except DecodeError:  # a worker of this node wrote something else there: nobody's identifier
+        return None
+
+
+def subject_of(peer: bytes, authority: bytes | None, knowledge: Knowledge) -> Subject:
+    """Return what a policy may know of the peer at this second."""
+    if authority is None:
+        return Subject(peer, None, has_authority=False)
+    vouched = knowledge.attributes.find(peer, authority, knowledge.clock())
+    return Subject(peer, None if vouched is None else vouched.attributes, has_authority=True)
+
+
+def policy_for(control: AllowByPolicy | AllowOnwardByPolicy, knowledge: Knowledge) -> Policy | None:
+    """Return the policy that decides; ``None`` where the resource has none, and then nobody may pass."""
+    rule = control.rule
+    return knowledge.policies.find(rule) if isinstance(rule, Resource) else rule
+
+
+@lru_cache(_ENVIRONMENTS)
+def environment_of(control: AllowByPolicy | AllowOnwardByPolicy) -> Mapping[str, Expression]:
+    """Return the names, beside those of the subject, that its policy may use (facts 06 section 5.6)."""
+    named: dict[str, Expression] = {name: Str(text) for name, text in control.named}
+    if isinstance(control.rule, Resource):
+        named |= {"resource.id": Str(control.rule.name), "action.id": Str(HANDLE_MESSAGE)}
+    return named
+
+
+def _is_accepted(control: AllowByPolicy | AllowOnwardByPolicy, peer: bytes | None, knowledge: Knowledge) -> bool:
+    policy = policy_for(control, knowledge)
+    if policy is None or peer is None:
+        return False
+    return decide(policy, subject_of(peer, control.authority, knowledge), environment_of(control))
+
+
+def _has_attributes(
+    authority: bytes, required: tuple[tuple[bytes, bytes], ...], message: LocalMessage, knowledge: Knowledge
+) -> bool:
+    peer = peer_of(message)
+    if peer is None:
+        return False
+    vouched = knowledge.attributes.find(peer, authority, knowledge.clock())
+    return vouched is not None and set(required) <= set(vouched.attributes)

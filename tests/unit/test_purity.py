@@ -12,7 +12,15 @@ import pytest
 
 PACKAGE: Final = Path(__file__).resolve().parent.parent.parent / "ockam_ref"
 
-ROOMS_WITH_IO: Final = ("asyncio/", "cli/", "lab/", "testing/contract/", "__main__.py", "conformance/__main__.py")
+ROOMS_WITH_IO: Final = (
+    "asyncio/",
+    "cli/",
+    "lab/",
+    "storage/",
+    "testing/contract/",
+    "__main__.py",
+    "conformance/__main__.py",
+)
 """The only parts of the package that may do I/O; the contract suite runs adapters, which do nothing else."""
 
 # Everything of the standard library that reaches the world outside the process, looks at a clock, throws dice, keeps
