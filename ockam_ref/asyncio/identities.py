@@ -10,7 +10,7 @@ from functools import partial
 from time import time
 from typing import Final, NamedTuple, TypeVar
 
-from ockam_ref.asyncio.purpose_keys import USES, CredentialKey, PurposeKeys
+from ockam_ref.asyncio.purpose_keys import USES, IssuingKey, PurposeKeys
 from ockam_ref.errors import DecodeError, ErrorCode, MisuseError, OckamError, VaultError, VerificationError
 from ockam_ref.identities.change_history import (
     DEFAULT_IDENTITY_TTL_S,
@@ -140,7 +140,7 @@ class Identities:
             return await self._create_wanted(name or DEFAULT_NAME)
         return await self._until_current(stored.name, self._purpose_keys.for_channels)
 
-    async def credential_key(self, name: str | None = None) -> CredentialKey:
+    async def issuing_key(self, name: str | None = None) -> IssuingKey:
         """Return the key with which an identity signs credentials; made, kept and replaced as that for channels is.
 
         Raises:
@@ -184,12 +184,13 @@ class Identities:
 
         Raises:
             MisuseError: ``NOT_FOUND``; ``HISTORY_CONFLICT``, another process has rotated it at the same moment.
+            VerificationError: ``BAD_ATTESTATION``, the key that there is begins in the future.
         """
         stored = await self.get(name)
         old, signing = stored.identity, self.vault.identity_vault
         old_key = await signing.signing_key(signing_key_handle(old.latest_key))
+        start = self._purpose_keys.now_for(old)
         handle = await signing.generate_signing_secret_key(old.latest_key.kind if kind is None else kind)
-        start = max(self._now(), old.valid_from)  # a clock that was set back does not lead to a broken history
         new_key = await signing.signing_key(handle)
         rotated = rotate_identity(old, old_key, new_key, valid_from=start, valid_until=start + ttl_s)
         try:
@@ -263,6 +264,8 @@ class Identities:
                     raise
                 continue
             except VerificationError as error:
+                if self._now() < identity.valid_from:
+                    raise
                 advice = f"'ockam-ref identity rotate {name}' gives the identity a new key"
                 raise VerificationError(error.code, f"{error}; {advice}") from error
             if found is not None:

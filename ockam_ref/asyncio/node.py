@@ -18,6 +18,7 @@ from ockam_ref.asyncio.handles import (
     WorkerHandle,
 )
 from ockam_ref.asyncio.hops import Flow, Hop, RouteLike, to_address, to_flow_controls, to_route
+from ockam_ref.asyncio.knowing import Knowing
 from ockam_ref.asyncio.presented import PresentedIdentities
 from ockam_ref.asyncio.presenting import Presenter
 from ockam_ref.asyncio.running import fresh_address, fresh_flow_control_id
@@ -58,11 +59,11 @@ ROOT: Final = local("app")
 """The mailbox from which ``send`` sends; the peer's root context has the same name."""
 
 
-class Node(FindingPaths, Carrying):
+class Node(FindingPaths, Carrying, Knowing):
     """A node.  ``async with Node.create() as node`` starts it and, at the end, stops everything within a second.
 
-    Its methods stand in four places: messages, identities, channels and workers here; how it reaches other nodes in
-    ``Reaching``, direct paths in ``FindingPaths``, portals and relays in ``Carrying``.
+    Its methods stand in five places: messages, identities, channels and workers here; how it reaches other nodes in
+    ``Reaching``, direct paths in ``FindingPaths``, portals and relays in ``Carrying``, its tables in ``Knowing``.
     """
 
     def __init__(self, *, tap: Tap | None = None, transports: Iterable[TransportPlugin] = ()) -> None:
@@ -173,18 +174,6 @@ class Node(FindingPaths, Carrying):
     def create_identity(self) -> LocalIdentity:
         """Return a new identity; its keys live in memory only."""
         return create_local_identity(os.urandom(32), os.urandom(32), now().unix)
-
-    def replace_identity(self, identity: LocalIdentity, credential: bytes | None = None) -> None:
-        """Use these keys of the identity from now on: it was rotated, or a purpose key was renewed.
-
-        Channels that are open tell their peers, and what is opened later presents them too, even with the identity as
-        it was before.  Without a ``credential`` the one presented so far stays.
-        """
-        self._presented.replace(identity, credential)
-
-    def presented_identities(self) -> list[LocalIdentity]:
-        """Return the identities that channels and listeners of this node present, each with its newest keys."""
-        return self._presented.all()
 
     def learn_identity(self, history: bytes) -> Identifier:
         """Take the change history of an identity that we trust, such as an authority, and never forget it.
