@@ -10,8 +10,9 @@ import pytest
 
 from ockam_ref.asyncio import TCP, Node, Routed, SecureChannel, Stream
 from ockam_ref.asyncio.credentials import CredentialSource, MemoryRetriever
-from ockam_ref.asyncio.issuers import CREDENTIAL_ISSUER, Issuer
+from ockam_ref.asyncio.issuers import Issuer
 from ockam_ref.asyncio.secure_client import RequestError, SecureClient
+from ockam_ref.authority.services import Service
 from ockam_ref.errors import ErrorCode, OckamError
 from ockam_ref.identities.change_history import rotate_identity
 from ockam_ref.identities.credentials import issue_credential
@@ -53,7 +54,7 @@ class Authority:
         api = await self.node.create_secure_channel_listener(
             self.identity, "api", consumer_of=(listener,), authority=self.identity.identifier
         )
-        await self.node.start_worker(CREDENTIAL_ISSUER, self.answer, consumer_of=(api,))
+        await self.node.start_worker(Service.CREDENTIAL_ISSUER, self.answer, consumer_of=(api,))
         self.route = ((TCP, listener.address), "api")
 
     def issue(self, subject: Identifier) -> bytes:
@@ -298,7 +299,7 @@ def test_after_a_rotation_it_asks_with_the_new_keys(run: Run) -> None:
             # another node does not know of them
             client = SecureClient(setting.server, setting.me, setting.authority.route, setting.trusted, timeout=0.2)
             with pytest.raises(OckamError):
-                await client.ask(CREDENTIAL_ISSUER, Method.POST, "/")
+                await client.ask(Service.CREDENTIAL_ISSUER, Method.POST, "/")
             refusal = await anext(observed)
             assert isinstance(refusal, HandshakeFailed)
             assert "older than the one known" in refusal.reason
@@ -325,7 +326,7 @@ def test_a_client_presents_a_credential_if_it_is_given_one(run: Run) -> None:
             client = SecureClient(
                 setting.node, setting.me, setting.authority.route, setting.trusted, credential=credential
             )
-            await client.ask(CREDENTIAL_ISSUER, Method.POST, "/")
+            await client.ask(Service.CREDENTIAL_ISSUER, Method.POST, "/")
             assert (await accepted(seen)).subject == setting.me.identifier.value
 
     run(main())
