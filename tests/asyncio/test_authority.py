@@ -148,7 +148,10 @@ def test_what_cannot_be_kept_is_not_answered_with_yes(
             async with team.asking(team.node, team.enroller) as enroller:
                 with monkeypatch.context() as patched, caplog.at_level(logging.CRITICAL):
                     patched.setattr(team.store, "write", _broken)
-                    for ask in (enroller.create_code, lambda _: enroller.remove_member(node.create_identity().identifier)):
+                    for ask in (
+                        enroller.create_code,
+                        lambda _: enroller.remove_member(node.create_identity().identifier),
+                    ):
                         with pytest.raises(RequestError) as caught:
                             await ask(())
                         assert caught.value.status is Status.INTERNAL_SERVER_ERROR
