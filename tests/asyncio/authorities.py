@@ -44,8 +44,8 @@ class Team:
             self.node, self.identity, self.store, self.options, consumer_of=(self.listener,)
         )
 
-    def client(self, node: Node, identity: LocalIdentity) -> SecureClient:
-        return SecureClient(node, identity, self.route, self.identity.identifier, timeout=10)
+    def client(self, node: Node, identity: LocalIdentity, *, timeout: float = 10) -> SecureClient:
+        return SecureClient(node, identity, self.route, self.identity.identifier, timeout=timeout)
 
     def asking(self, node: Node, identity: LocalIdentity) -> AuthorityClient:
         return AuthorityClient(self.client(node, identity))
