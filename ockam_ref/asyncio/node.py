@@ -18,6 +18,8 @@ from ockam_ref.asyncio.handles import (
     WorkerHandle,
 )
 from ockam_ref.asyncio.hops import Flow, Hop, RouteLike, to_address, to_flow_controls, to_route
+from ockam_ref.asyncio.knowing import Knowing
+from ockam_ref.asyncio.presented import PresentedIdentities
 from ockam_ref.asyncio.presenting import Presenter
 from ockam_ref.asyncio.running import fresh_address, fresh_flow_control_id
 from ockam_ref.asyncio.watching import Stream
@@ -57,16 +59,17 @@ ROOT: Final = local("app")
 """The mailbox from which ``send`` sends; the peer's root context has the same name."""
 
 
-class Node(FindingPaths, Carrying):
+class Node(FindingPaths, Carrying, Knowing):
     """A node.  ``async with Node.create() as node`` starts it and, at the end, stops everything within a second.
 
-    Its methods stand in four places: messages, identities, channels and workers here; how it reaches other nodes in
-    ``Reaching``, direct paths in ``FindingPaths``, portals and relays in ``Carrying``.
+    Its methods stand in five places: messages, identities, channels and workers here; how it reaches other nodes in
+    ``Reaching``, direct paths in ``FindingPaths``, portals and relays in ``Carrying``, its tables in ``Knowing``.
     """
 
     def __init__(self, *, tap: Tap | None = None, transports: Iterable[TransportPlugin] = ()) -> None:
         self._driver = Driver(tap, transports)
         self._workers: set[WorkerTask] = set()
+        self._presented = PresentedIdentities(self._driver.core)
         self._driver.start(Application((Mailbox(ROOT),)))
 
     @classmethod
@@ -221,7 +224,7 @@ class Node(FindingPaths, Carrying):
             OckamError: the retriever has no credential.
         """
         shown = await credential_of(credential)
-        flow = fresh_flow_control_id()
+        flow, identity = fresh_flow_control_id(), self._presented.newest(identity)
         config = channel_listener.SecureChannelListener(
             to_address(address),
             identity,
@@ -232,7 +235,9 @@ class Node(FindingPaths, Carrying):
             shown,
         )
         worker = self._driver.start(config)
-        return SecureChannelListener(self._driver, worker, flow, Presenter(self._driver, worker, identity, credential))
+        presenter = Presenter(self._driver, worker, identity, credential)
+        self._presented.note(worker, identity, presenter)
+        return SecureChannelListener(self._driver, worker, flow, presenter)
 
     async def create_secure_channel(
         self,
@@ -253,12 +258,13 @@ class Node(FindingPaths, Carrying):
         shown = await credential_of(credential)
         onward = await self._reach(to_route(route))
         self._check_first_hop(onward)
-        flow = fresh_flow_control_id()
+        flow, identity = fresh_flow_control_id(), self._presented.newest(identity)
         deadline = monotonic() + timeout
         vouching = None if authority is None else authority.value
         config = initiator.SecureChannel(identity, onward, flow, to_trust(trust), timeout, vouching, shown)
         worker, life = self._driver.start_followed(config)
         presenter = Presenter(self._driver, worker, identity, credential)
+        self._presented.note(worker, identity, presenter)
         life.ended.add_done_callback(lambda _: presenter.stop())
         failure = f"no secure channel over {format_route(onward)}"
         opened = await self._begin(worker, life, ChannelOpened, failure, deadline)

@@ -20,8 +20,25 @@ from ockam_ref.identities.change_history import (
     rotate_identity,
     verify_change_history,
 )
+from ockam_ref.identities.credentials import (
+    decode_credential,
+    decode_credential_data,
+    encode_credential,
+    encode_credential_data,
+    issue_credential,
+    unverified_credential_data,
+    unverified_issuer,
+    verify_credential,
+)
 from ockam_ref.identities.identifier import Identifier, parse_identifier
-from ockam_ref.identities.keys import KeyKind, SigningKey, ed25519_from_seed, p256_from_secret
+from ockam_ref.identities.keys import (
+    KeyKind,
+    PublicKey,
+    SigningKey,
+    ed25519_from_seed,
+    p256_from_secret,
+    verify_signature,
+)
 from ockam_ref.identities.local import create_local_identity
 from ockam_ref.identities.presentation import (
     Presentation,
@@ -44,6 +61,11 @@ from ockam_ref.identities.purpose_keys import (
 )
 from ockam_ref.identities.versioned_data import DataType, decode_versioned_data, encode_versioned_data
 from ockam_ref.noise.primitives import KeyPair
+from ockam_ref.vault.handles import signing_key_handle, x25519_key_handle
+from ockam_ref.vault.memory import MemorySecrets
+from ockam_ref.vault.secure_channels import SoftwareVaultForSecureChannels
+from ockam_ref.wire.channel_message import RefreshCredentials, decode_channel_message, encode_channel_message
+from tests.unit.vault.steps import counting, done, exposed
 
 VECTORS: Final = Path(__file__).parents[1] / "vectors"
 
@@ -56,14 +78,7 @@ IDENTITY: Final[dict[str, dict[str, Any]]] = {vector["name"]: vector for vector 
 
 # What identity.json holds beyond identities, by the area that checks it.  Nothing else is left out: see
 # test_no_vector_is_forgotten.
-CREDENTIALS: Final = {
-    "worked/08-credential",
-    "worked/11-refresh-credentials",
-    *(name for name in IDENTITY if name.startswith("negative-credential/")),
-}
 AUTHORITY_AND_TICKETS: Final = {name for name in IDENTITY if name.startswith(("api/", "ticket/"))}
-# The bytes of the two computations are checked with the Noise primitives, which do them.  The handle is the name of a
-# key inside the peer's store of secrets; it is never on a wire and there is no such store here.
 VAULT: Final = {"vault/hkdf-two-outputs", "vault/aes-256-gcm", "vault/key-handle"}
 
 CURRENT: Final = [n for n, v in IDENTITY.items() if n.startswith("current/") and "change_history" in v["inputs"]]
@@ -83,6 +98,9 @@ PURPOSE_KEYS: Final = [
 PRESENTATIONS: Final = ["worked/09-identity-and-credentials", "worked/10-identity-without-credentials"]
 NEGATIVE: Final = [n for n in IDENTITY if n.startswith("negative/")]
 TOLERATED: Final = [n for n in IDENTITY if n.startswith("tolerated/")]
+CREDENTIAL: Final = "worked/08-credential"
+WORKED_REFRESH: Final = "worked/11-refresh-credentials"
+NEGATIVE_CREDENTIAL: Final = [n for n in IDENTITY if n.startswith("negative-credential/")]
 NEGATIVE_PURPOSE_KEY: Final = [n for n in IDENTITY if n.startswith("negative-purpose-key/")]
 
 HISTORY_ERRORS: Final = {
@@ -94,6 +112,13 @@ HISTORY_ERRORS: Final = {
     "public key type and signature type don't match": ErrorCode.KEY_MISMATCH,
     "public key is invalid": ErrorCode.BAD_HISTORY,
     "signature error": ErrorCode.BAD_HISTORY,
+}
+CREDENTIAL_ERRORS: Final = {
+    "CredentialVerificationFailed": ErrorCode.BAD_CREDENTIAL,
+    "UnknownAuthority": ErrorCode.NOT_TRUSTED,
+    "InvalidKeyType": ErrorCode.KEY_MISMATCH,
+    "UnknownCredentialVersion": ErrorCode.UNSUPPORTED_VERSION,
+    "InvalidCredentialDataType": ErrorCode.WRONG_TYPE,
 }
 ATTESTATION_ERRORS: Final = {
     "PurposeKeyAttestationVerificationFailed": ErrorCode.BAD_ATTESTATION,
@@ -131,11 +156,15 @@ def test_no_vector_is_forgotten() -> None:
         *NEGATIVE,
         *TOLERATED,
         *NEGATIVE_PURPOSE_KEY,
+        CREDENTIAL,
+        WORKED_REFRESH,
+        *NEGATIVE_CREDENTIAL,
+        *VAULT,
     }
-    elsewhere = CREDENTIALS | AUTHORITY_AND_TICKETS | VAULT
+    elsewhere = AUTHORITY_AND_TICKETS
     assert not here & elsewhere
     assert here | elsewhere == set(IDENTITY)
-    assert (len(here), len(elsewhere), len(IDENTITY)) == (74, 40, 114)
+    assert (len(here), len(elsewhere), len(IDENTITY)) == (95, 19, 114)
 
 
 # identity.json
@@ -358,6 +387,92 @@ def test_negative_purpose_key(name: str) -> None:
         assert caught.value.code is ATTESTATION_ERRORS[wanted["error"]]
 
 
+# credentials
+
+
+@pytest.mark.spec("CRED-1", "CRED-2", "CRED-5")
+def test_worked_credential() -> None:
+    given, wanted = inputs(CREDENTIAL), expected(CREDENTIAL)
+    subject = identity_of(expected(given["subject"])["change_history"])
+    issuer = identity_of(expected(given["issuer"])["change_history"])
+    encoded = issue_credential(
+        signing_key(inputs(given["purpose_key"])),
+        decode_attestation(bytes.fromhex(expected(given["purpose_key"])["attestation"])),
+        subject=subject.identifier,
+        attributes={name.encode(): value.encode() for name, value in given["attributes"].items()},
+        created_at=given["created_at"],
+        expires_at=given["expires_at"],
+        subject_change_hash=subject.latest_change_hash,
+        schema=given["schema"],
+    )
+    assert encoded.hex() == wanted["credential_and_purpose_key"]
+    assert len(encoded) == 406
+    data, signature = decode_credential(encoded).credential
+    assert data.hex() == wanted["versioned_data"]
+    assert sha256(data).hexdigest() == wanted["versioned_data_sha256"]
+    assert decode_versioned_data(data).data.hex() == wanted["credential_data"]
+    assert signature.data.hex() == wanted["signature"]
+    content = decode_credential_data(bytes.fromhex(wanted["credential_data"]))
+    assert encode_credential_data(content).hex() == wanted["credential_data"]
+    verified = verify_credential(encoded, subject=subject.identifier, authority=issuer, now=given["created_at"])
+    assert {name.decode(): value.decode() for name, value in verified.attributes} == given["attributes"]
+
+
+@pytest.mark.spec("CRED-7", "CRED-8", "CRED-9")
+@pytest.mark.parametrize("name", NEGATIVE_CREDENTIAL)
+def test_negative_credential(name: str) -> None:
+    given, wanted = inputs(name), expected(name)
+    authority = identity_of(given["issuer_change_history"])
+    if str(authority.identifier) not in given["authorities"]:
+        authority = identity_of(expected("worked/01-ed25519-identity")["change_history"])
+    assert [str(authority.identifier)] == given["authorities"]
+    encoded, subject = bytes.fromhex(given["credential_and_purpose_key"]), parse_identifier(given["expected_subject"])
+    if wanted.get("accepted"):
+        assert verify_credential(encoded, subject=subject, authority=authority, now=given["now"]).subject == subject
+        assert encode_credential(decode_credential(encoded)) == encoded
+    else:
+        with pytest.raises(VerificationError) as caught:
+            verify_credential(encoded, subject=subject, authority=authority, now=given["now"])
+        assert caught.value.code is CREDENTIAL_ERRORS[wanted["error"]]
+
+
+@pytest.mark.spec("CRED-14")
+def test_worked_refresh() -> None:
+    given, wanted = inputs(WORKED_REFRESH), expected(WORKED_REFRESH)
+    history = bytes.fromhex(expected(given["change_history"])["change_history"])
+    credential = bytes.fromhex(expected(given["credential"])["credential_and_purpose_key"])
+    message = RefreshCredentials(history, (credential,))
+    encoded = encode_channel_message(message)
+    assert encoded.hex() == wanted["padded_secure_channel_message"]
+    assert bytes.fromhex(wanted["refresh_message"]) in encoded
+    assert decode_channel_message(encoded) == message
+
+
+@pytest.mark.spec("CRED-2", "CRED-3")
+def test_refresh_message_of_elixir_carries_a_credential() -> None:
+    """Its signature verifies; the history of the issuer is nowhere, so that of the key that signed does not."""
+    wanted = expected(REFRESH)
+    message = decode_channel_message(bytes.fromhex(inputs(REFRESH)["padded_secure_channel_message"]))
+    assert isinstance(message, RefreshCredentials)
+    assert message.change_history.hex() == wanted["subject_change_history"]
+    (encoded,) = message.credentials
+    pair, content = decode_credential(encoded), unverified_credential_data(encoded)
+    assert encode_credential(pair) == encoded
+    assert str(unverified_issuer(encoded)) == wanted["issuer"]
+    assert pair.credential.data.hex() == wanted["credential_versioned_data"]
+    assert pair.credential.signature.data.hex() == wanted["credential_signature"]
+    key = unverified_attestation_data(pair.attestation).public_key
+    assert isinstance(key, CredentialSigningKey)
+    verify_signature(key.public, sha256(pair.credential.data).digest(), pair.credential.signature)
+    assert str(content.subject) == wanted["subject"]
+    assert content.attributes.schema == wanted["schema"]
+    assert {name.decode(): value.decode() for name, value in content.attributes.pairs} == wanted["attributes"]
+    assert (content.created_at, content.expires_at) == (
+        wanted["credential_created_at"],
+        wanted["credential_expires_at"],
+    )
+
+
 # the identity parts of other files
 
 
@@ -507,3 +622,32 @@ def test_decoded_content_encodes_back() -> None:
         }:
             content = decode_versioned_data(decode_attestation(bytes.fromhex(entry["input"])).data).data
             assert encode_attestation_data(decode_attestation_data(content)) == content
+
+
+@pytest.mark.spec("VLT-2")
+def test_vault_key_handle() -> None:
+    public, handle = bytes.fromhex(inputs("vault/key-handle")["public_key"]), expected("vault/key-handle")["handle"]
+    assert x25519_key_handle(public).value.hex() == handle
+    assert signing_key_handle(PublicKey(KeyKind.ED25519, public)).value.hex() == handle
+
+
+@pytest.mark.spec("VLT-8")
+def test_vault_derivation() -> None:
+    given, wanted = inputs("vault/hkdf-two-outputs"), expected("vault/hkdf-two-outputs")
+    secrets = MemorySecrets()
+    vault = SoftwareVaultForSecureChannels(secrets, counting())
+    salt, material = (done(vault.import_secret_buffer(bytes.fromhex(given[name]))) for name in ("salt", "ikm"))
+    pieces = [exposed(vault, secrets, piece).hex() for piece in done(vault.hkdf(salt, material, 2))]
+    assert pieces == [wanted["output_1"], wanted["output_2"]]
+
+
+@pytest.mark.spec("VLT-7")
+def test_vault_aead() -> None:
+    given, wanted = inputs("vault/aes-256-gcm"), expected("vault/aes-256-gcm")
+    vault = SoftwareVaultForSecureChannels(MemorySecrets(), counting())
+    buffer = done(vault.import_secret_buffer(bytes.fromhex(given["key"])))
+    key = done(vault.convert_secret_buffer_to_aead_key(buffer))
+    nonce, plaintext, aad = bytes.fromhex(given["nonce"]), given["plaintext"].encode(), given["aad"].encode()
+    sealed = done(vault.aead_encrypt(key, plaintext, nonce, aad))
+    assert sealed.hex() == wanted["ciphertext_and_tag"]
+    assert done(vault.aead_decrypt(key, sealed, nonce, aad)) == plaintext
