@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "udp-outlet": "Make a UDP service reachable through a hub or a listener.",
     "udp-inlet": "Open a local UDP port that leads to a UDP outlet.",
     "rendezvous": "Tell nodes behind NATs their public addresses.",
+    "identity": "Make and keep who you are: create, list, show, rotate, export, import, delete.",
     "send": "Send a text along a route and print the reply.",
     "route": "Build a route of many hops, use it and measure each of them.",
     "transports": "List the transports that are installed, and from where.",
