@@ -16,7 +16,7 @@ from ockam_ref.authority.book import AuditRecord
 from ockam_ref.authority.messages import OneTimeCode
 from ockam_ref.authority.roles import ENROLLER, ROLE
 from ockam_ref.authority.services import Service
-from ockam_ref.errors import ErrorCode, StorageError
+from ockam_ref.errors import ErrorCode, MisuseError, StorageError
 from ockam_ref.identities.credentials import verify_credential
 from ockam_ref.storage.audit import AuditRepository
 from ockam_ref.storage.members import MemberRepository
@@ -185,10 +185,12 @@ def test_an_authority_whose_address_is_taken_leaves_nothing_behind(run: Run) -> 
     async def main() -> None:
         async with Team() as team:
             other = team.node.create_identity()
+            with pytest.raises(MisuseError, match="there is no identity"):
+                await Authority.start(team.node, team.home, other)
             with pytest.raises(Exception, match="api"):
-                await Authority.start(team.node, other, team.store)
+                await Authority.start(team.node, team.home, team.identity)
             with pytest.raises(Exception, match="direct_authenticator"):
-                await Authority.start(team.node, other, team.store, listener="other")
+                await Authority.start(team.node, team.home, team.identity, listener="other")
             await team.node.create_secure_channel_listener(other, "other")
 
     run(main())

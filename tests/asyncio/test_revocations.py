@@ -17,6 +17,7 @@ from ockam_ref.authority.messages import Revocation, encode_revocations
 from ockam_ref.authority.revocations import PAGE
 from ockam_ref.authority.services import Service
 from ockam_ref.errors import OckamError, PeerError
+from ockam_ref.identities.credentials import verify_credential
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.local import LocalIdentity
 from ockam_ref.routing.access_control import AllowAttributes
@@ -113,6 +114,29 @@ def test_a_removed_member_is_nobody_and_somebody_again_when_it_is_back(run: Run)
                 # a new channel with the old credential is of no use either
                 assert not await guarded.reached(await guarded.channel(), timeout=0.1)
                 await guarded.enroller.add_member(guarded.me.identifier, ((b"team", b"web"),))
+                await guarded.until(channel, reached=True)
+
+    run(main())
+
+
+@pytest.mark.spec("AU-65")
+def test_an_authority_gets_a_new_key_and_members_new_credentials(run: Run) -> None:
+    async def main() -> None:
+        async with Team() as team, Guarded(team) as guarded:
+            channel = await guarded.channel()
+            assert await guarded.reached(channel, timeout=10)
+            retriever = guarded.issuer.retriever(guarded.me)
+            old = await retriever.retrieve()
+            async with (
+                guarded.watch(guarded.node, guarded.identity),
+                guarded.watch(guarded.client, guarded.me, retriever=retriever),
+            ):
+                rotated = await team.home.identities.rotate("authority")
+                async with asyncio.timeout(10):
+                    while (new := await retriever.retrieve()) == old:
+                        await asyncio.sleep(SOON_S)
+                now = rotated.identity.valid_from
+                assert verify_credential(new, subject=guarded.me.identifier, authority=rotated.identity, now=now)
                 await guarded.until(channel, reached=True)
 
     run(main())
