@@ -144,19 +144,18 @@ def test_what_cannot_be_kept_is_not_answered_with_yes(
     run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
-        async with Team() as team, Node.create() as node:
-            async with team.asking(team.node, team.enroller) as enroller:
-                with monkeypatch.context() as patched, caplog.at_level(logging.CRITICAL):
-                    patched.setattr(team.store, "write", _broken)
-                    for ask in (enroller.create_code, lambda _: enroller.remove_member(node.create_identity().identifier)):
-                        with pytest.raises(RequestError) as caught:
-                            await ask(())
-                        assert caught.value.status is Status.INTERNAL_SERVER_ERROR
-                    header, _ = decode_response(
-                        (await team.node.send_and_receive("credential_issuer", b"\xff", timeout=10)).payload
-                    )
-                    assert header.status is Status.INTERNAL_SERVER_ERROR
-                assert len(await enroller.members()) == 1
+        async with Team() as team, Node.create() as node, team.asking(team.node, team.enroller) as enroller:
+            with monkeypatch.context() as patched, caplog.at_level(logging.CRITICAL):
+                patched.setattr(team.store, "write", _broken)
+                for ask in (enroller.create_code, lambda _: enroller.remove_member(node.create_identity().identifier)):
+                    with pytest.raises(RequestError) as caught:
+                        await ask(())
+                    assert caught.value.status is Status.INTERNAL_SERVER_ERROR
+                header, _ = decode_response(
+                    (await team.node.send_and_receive("credential_issuer", b"\xff", timeout=10)).payload
+                )
+                assert header.status is Status.INTERNAL_SERVER_ERROR
+            assert len(await enroller.members()) == 1
 
     run(main())
 
