@@ -13,9 +13,12 @@ from ockam_ref.asyncio.handles import (
 )
 from ockam_ref.asyncio.hops import Flow, Hop, RouteLike, to_address, to_flow_controls, to_route
 from ockam_ref.asyncio.reaching import Reaching
+from ockam_ref.identities.identifier import Identifier
 from ockam_ref.observations import (
     RelayReady,
 )
+from ockam_ref.policies.policy import Policy
+from ockam_ref.policies.resources import Resource
 from ockam_ref.portals import inlet as portal_inlet
 from ockam_ref.portals import outlet as portal_outlet
 from ockam_ref.portals.connection import MAX_PAYLOAD_BYTES
@@ -143,14 +146,23 @@ class Carrying(Reaching):
         prefix: str = "forward_to_",
         consumer_of: Iterable[Flow] = (),
         relays_consumer_of: Iterable[Flow] = (),
+        policy: Policy | Resource | None = None,
+        authority: Identifier | None = None,
     ) -> Service:
-        """Let nodes that connect to us register names under which others reach them."""
+        """Let nodes that connect to us register names under which others reach them.
+
+        With ``policy``, which knows the name as ``relay.name``, or with an ``authority`` alone, whose credential must
+        have the name or ``*`` as its attribute ``ockam-relay``, only those may who come through a secure channel; the
+        listener of these channels needs the same ``authority``.
+        """
         config = relay_service.RelayService(
             to_address(address),
             tuple(map(to_address, aliases)),
             prefix,
             to_flow_controls(consumer_of),
             to_flow_controls(relays_consumer_of),
+            policy,
+            None if authority is None else authority.value,
         )
         return self._service(config)
 
