@@ -42,7 +42,10 @@ class ErrorCode(StrEnum):
     BAD_ATTESTATION = "bad-attestation"
     BAD_CREDENTIAL = "bad-credential"
     KEY_MISMATCH = "key-mismatch"
+    NO_CREDENTIAL = "no-credential"
     NOT_TRUSTED = "not-trusted"
+    # policies
+    BAD_POLICY = "bad-policy"
     # time and resources
     TIMEOUT = "timeout"
     LIMIT_REACHED = "limit-reached"

@@ -160,8 +160,8 @@ class AccessChecked:
 class PresentationChanged:
     """Our identity has a new key, or a new credential: what is presented to peers from now on.
 
-    ``identity`` is a ``LocalIdentity``.  Without a ``credential`` the one presented so far stays; who presents none goes
-    on so.
+    ``identity`` is a ``LocalIdentity``.  Without a ``credential`` the one presented so far stays; who presents none
+    goes on so.
     """
 
     identity: Any

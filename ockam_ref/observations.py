@@ -258,12 +258,11 @@ class SteadyLinkClosed:
     reason: str
 
 
+OfNode: TypeAlias = MessageDropped | HopExplained | PeerLearned | CredentialAccepted | CredentialRefused
+"""What is told of the node, or of a peer, and of no single worker."""
+
 Observation: TypeAlias = (
-    MessageDropped
-    | HopExplained
-    | PeerLearned
-    | CredentialAccepted
-    | CredentialRefused
+    OfNode
     | LinkLost
     | HopReached
     | HopUnreachable

@@ -51,7 +51,7 @@ class Watches(Generic[W]):
         return watchers
 
     def follow(self, leader: W, follower: W) -> None:
-        """Remember that ``follower`` gets what ``leader`` tells; a worker follows one leader, and a later replaces it."""
+        """Remember that ``follower`` gets what ``leader`` tells; a worker follows one at a time, the latest."""
         self._unfollow(follower)
         self._leader_of[follower] = leader
         self._followers.setdefault(leader, {})[follower] = None

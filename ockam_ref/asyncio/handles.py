@@ -7,10 +7,11 @@ from typing import Final, Self
 
 from ockam_ref.asyncio.driver import Driver, now
 from ockam_ref.asyncio.hops import HasHop, RouteLike, to_route
+from ockam_ref.asyncio.presenting import Presenter
 from ockam_ref.asyncio.watching import Life
 from ockam_ref.asyncio.workers import WorkerTask
 from ockam_ref.errors import ErrorCode, OckamError
-from ockam_ref.events import PathOffered, PauseChanged, PresentationChanged, RouteChanged
+from ockam_ref.events import PathOffered, PauseChanged, RouteChanged
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.local import LocalIdentity
 from ockam_ref.machine import FlowControlId
@@ -102,31 +103,47 @@ class UdpBind(Handle, HasHop):
         self.flow_control_id: Final = flow_control_id
 
 
-class Presenting(Handle):
-    """What presents our identity to peers."""
+class Presenting:
+    """Base of the handles of what presents our identity to peers."""
+
+    _presenter: Presenter
 
     def present(self, identity: LocalIdentity, credential: bytes | None = None) -> None:
         """Present the identity, with its newest keys, and the credential from now on; open channels tell their peers.
 
         Without a credential the one presented so far stays; what was begun without one goes on so.
         """
-        self._driver.tell(self._worker, PresentationChanged(identity, credential, now()))
+        self._presenter.present(identity, credential)
 
 
-class SecureChannelListener(Presenting, HasHop):
+class SecureChannelListener(Handle, Presenting, HasHop):
     """Answers handshakes; what comes through its channels may reach consumers of ``flow_control_id``."""
 
-    def __init__(self, driver: Driver, worker: Address, flow_control_id: FlowControlId) -> None:
+    def __init__(self, driver: Driver, worker: Address, flow_control_id: FlowControlId, presenter: Presenter) -> None:
         super().__init__(driver, worker)
+        self._presenter = presenter
         self.hop = worker
         self.flow_control_id: Final = flow_control_id
+
+    async def close(self) -> None:
+        """Answer no more handshakes; channels that are open live on, with what they have presented."""
+        self._presenter.stop()
+        await super().close()
 
 
 class SecureChannel(LivingHandle, Presenting, HasHop):
     """An open channel to the node of ``peer``, a hop of routes."""
 
-    def __init__(self, driver: Driver, life: Life, opened: ChannelOpened, flow_control_id: FlowControlId) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        life: Life,
+        opened: ChannelOpened,
+        flow_control_id: FlowControlId,
+        presenter: Presenter,
+    ) -> None:
         super().__init__(driver, opened.worker, life)
+        self._presenter = presenter
         self.hop = opened.encryptor
         self.peer: Final = Identifier(opened.peer)
         self.flow_control_id: Final = flow_control_id

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from ockam_ref.asyncio.carrying import Carrying
+from ockam_ref.asyncio.credentials import CredentialSource, credential_of
 from ockam_ref.asyncio.driver import Driver, Tap, now
 from ockam_ref.asyncio.finding_paths import FindingPaths
 from ockam_ref.asyncio.handles import (
@@ -17,6 +18,7 @@ from ockam_ref.asyncio.handles import (
     WorkerHandle,
 )
 from ockam_ref.asyncio.hops import Flow, Hop, RouteLike, to_address, to_flow_controls, to_route
+from ockam_ref.asyncio.presenting import Presenter
 from ockam_ref.asyncio.running import fresh_address, fresh_flow_control_id
 from ockam_ref.asyncio.watching import Stream
 from ockam_ref.asyncio.workers import FunctionWorker, Handler, Routed, Worker, WorkerTask
@@ -25,7 +27,7 @@ from ockam_ref.channels import listener as channel_listener
 from ockam_ref.channels.trust import TRUST_EVERYONE, TrustIdentifier, TrustPolicy
 from ockam_ref.effects import Deliver
 from ockam_ref.errors import ErrorCode, OckamError
-from ockam_ref.identities.change_history import decode_change_history, verify_change_history
+from ockam_ref.identities.change_history import VerifiedIdentity, decode_change_history, verify_change_history
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.local import LocalIdentity, create_local_identity
 from ockam_ref.machine import Mailbox
@@ -181,6 +183,11 @@ class Node(FindingPaths, Carrying):
         self._driver.learn(identity)
         return identity.identifier
 
+    def known_identity(self, identifier: Identifier) -> VerifiedIdentity | None:
+        """Return the newest that this node knows of an identity: met in a handshake, or taught."""
+        history = self._driver.core.known_peers.find(identifier)
+        return None if history is None else verify_change_history(history)
+
     async def create_secure_channel_listener(
         self,
         identity: LocalIdentity,
@@ -189,13 +196,17 @@ class Node(FindingPaths, Carrying):
         trust: TrustPolicy | Identifier = TRUST_EVERYONE,
         consumer_of: Iterable[Flow] = (),
         authority: Identifier | None = None,
-        credential: bytes | None = None,
+        credential: CredentialSource = None,
     ) -> SecureChannelListener:
         """Answer handshakes at ``address``.
 
         What peers say of themselves counts where the ``authority``, an identity that this node has learnt, vouches for
-        it; ``credential`` is what we show of ourselves.
+        it; ``credential`` is what we show of ourselves, for ever or as long as the retriever gives it.
+
+        Raises:
+            OckamError: the retriever has no credential.
         """
+        shown = await credential_of(credential)
         flow = fresh_flow_control_id()
         config = channel_listener.SecureChannelListener(
             to_address(address),
@@ -204,10 +215,10 @@ class Node(FindingPaths, Carrying):
             to_trust(trust),
             to_flow_controls(consumer_of),
             None if authority is None else authority.value,
-            credential,
+            shown,
         )
         worker = self._driver.start(config)
-        return SecureChannelListener(self._driver, worker, flow)
+        return SecureChannelListener(self._driver, worker, flow, Presenter(self._driver, worker, identity, credential))
 
     async def create_secure_channel(
         self,
@@ -217,24 +228,27 @@ class Node(FindingPaths, Carrying):
         trust: TrustPolicy | Identifier = TRUST_EVERYONE,
         timeout: float = initiator.HANDSHAKE_TIMEOUT_S,  # noqa: ASYNC109  # the core's own timer
         authority: Identifier | None = None,
-        credential: bytes | None = None,
+        credential: CredentialSource = None,
     ) -> SecureChannel:
         """Open a channel to the listener at the end of the route; ``authority`` and ``credential`` as for a listener.
 
         Raises:
             MisuseError: the first hop does not exist.
-            OckamError: ``TIMEOUT`` or ``REFUSED``, with the reason.
+            OckamError: ``TIMEOUT`` or ``REFUSED``, with the reason; the retriever has no credential.
         """
+        shown = await credential_of(credential)
         onward = await self._reach(to_route(route))
         self._check_first_hop(onward)
         flow = fresh_flow_control_id()
         deadline = monotonic() + timeout
         vouching = None if authority is None else authority.value
-        config = initiator.SecureChannel(identity, onward, flow, to_trust(trust), timeout, vouching, credential)
+        config = initiator.SecureChannel(identity, onward, flow, to_trust(trust), timeout, vouching, shown)
         worker, life = self._driver.start_followed(config)
+        presenter = Presenter(self._driver, worker, identity, credential)
+        life.ended.add_done_callback(lambda _: presenter.stop())
         failure = f"no secure channel over {format_route(onward)}"
         opened = await self._begin(worker, life, ChannelOpened, failure, deadline)
-        return SecureChannel(self._driver, life, opened, flow)
+        return SecureChannel(self._driver, life, opened, flow, presenter)
 
     # ---- workers
 

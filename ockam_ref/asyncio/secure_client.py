@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Final, Self
 
+from ockam_ref.asyncio.credentials import CredentialSource
 from ockam_ref.asyncio.handles import SecureChannel
 from ockam_ref.asyncio.hops import Hop, RouteLike, to_address, to_route
 from ockam_ref.asyncio.node import Node
@@ -67,11 +68,13 @@ class SecureClient:
         peer: Identifier,
         *,
         timeout: float = REQUEST_TIMEOUT_S,
+        credential: CredentialSource = None,
     ) -> None:
         self._node = node
         self._identity = identity
         self._route = to_route(route)
         self._timeout = timeout
+        self._credential = credential
         self._lock = asyncio.Lock()
         self._keeps = False
         self._kept = AsyncExitStack()
@@ -154,7 +157,9 @@ class SecureClient:
             connection, route = await node.connect_first_hop(self._route, timeout=self._timeout)
             if connection is not None:
                 await stack.enter_async_context(connection)
-            channel = await node.create_secure_channel(self._identity, route, trust=self.peer, timeout=self._timeout)
+            channel = await node.create_secure_channel(
+                self._identity, route, trust=self.peer, timeout=self._timeout, credential=self._credential
+            )
         except OckamError as error:
             message = f"no secure channel with {self.peer} over {format_route(self._route)}: {error}"
             raise OckamError(

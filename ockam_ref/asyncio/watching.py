@@ -12,8 +12,8 @@ from ockam_ref.observations import (
     HopReached,
     HopUnreachable,
     LinkLost,
-    MessageDropped,
     Observation,
+    OfNode,
     PunctureClosed,
     PunctureNegotiated,
     PunctureOpened,
@@ -125,7 +125,7 @@ class Watching:
         """Pass one observation on."""
         for reader in self._readers:
             reader.put(observation)
-        if isinstance(observation, MessageDropped):
+        if isinstance(observation, OfNode):
             return
         life = self._lives.get(observation.worker)
         if life is not None:

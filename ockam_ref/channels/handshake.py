@@ -27,8 +27,9 @@ from ockam_ref.wire.route import Route
 class End:
     """One end while it shakes hands: who it is, whom it trusts, how it is addressed.
 
-    ``authority`` is whose credentials count here, ``credential`` what we present ourselves, one CBOR item.  What changed
-    of us meanwhile, ``latest``, is presented once the channel is open: this handshake goes on with the keys it began with.
+    ``authority`` is whose credentials count here, ``credential`` what we present ourselves, one CBOR item.  What
+    changed of us meanwhile, ``latest``, is presented once the channel is open: a handshake ends with the keys with
+    which it began.
     """
 
     addresses: ChannelAddresses

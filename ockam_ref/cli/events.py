@@ -8,10 +8,14 @@ from ockam_ref.observations import (
     ChannelOpened,
     ConnectionClosed,
     ConnectionOpened,
+    CredentialAccepted,
+    CredentialRefused,
     HandshakeFailed,
+    HopExplained,
     LinkLost,
     MessageDropped,
     Observation,
+    PeerLearned,
     PunctureClosed,
     PunctureNegotiated,
     PunctureOpened,
@@ -85,6 +89,15 @@ def print_observation(observation: Observation, output: Output) -> None:
             output.event("puncture-silent", f"Nothing comes over the direct way to {peer}.", peer=peer)
         case PunctureClosed(_, reason):
             output.event("puncture-closed", f"A direct way over UDP closed: {reason}.", reason=reason)
+        case CredentialAccepted(subject, authority, expires_at):
+            who, vouching = str(Identifier(subject)), str(Identifier(authority))
+            output.event("credential-accepted", peer=who, authority=vouching, expires_at=expires_at)
+        case CredentialRefused(subject, reason):
+            who = str(Identifier(subject))
+            sentence = f"A credential of {who} does not count: {reason}."
+            output.event("credential-refused", sentence, peer=who, reason=reason)
+        case HopExplained() | PeerLearned():
+            return
         case RelayReady() | RelayFailed() | PunctureNegotiated() | SteadyLinkMoved() | SteadyLinkClosed():
             return
 

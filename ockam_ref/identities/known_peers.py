@@ -42,7 +42,7 @@ class KnownPeers:
                 self._remember(identifier, history)
 
     def learn(self, identity: VerifiedIdentity) -> Met:
-        """Compare as ``compare`` does, and never forget this identity: the host trusts it, an authority for instance."""
+        """Compare as ``compare`` does, and never forget this identity: the host trusts it."""
         met = self.compare(identity)
         known = self._forget(identity.identifier)
         if known is not None:

@@ -1,7 +1,7 @@
 """What authorities vouch for: the attributes of the identities that presented a credential (facts 03 section 5.5).
 
-One of the node's tables.  An entry is gone from the second at which its credential expires, and as soon as the authority
-has revoked it; until then a newer credential of the same authority replaces it.
+One of the node's tables.  An entry is gone from the second at which its credential expires, and as soon as the
+authority has revoked it; until then a newer credential of the same authority replaces it.
 
 Unlike the peer's table it keeps what each authority said of a subject apart: there, a credential of one authority wipes
 out what another one had said.

@@ -223,7 +223,7 @@ def subject_of(peer: bytes, authority: bytes | None, knowledge: Knowledge) -> Su
     return Subject(peer, None if vouched is None else vouched.attributes, has_authority=True)
 
 
-def policy_of(control: AllowByPolicy | AllowOnwardByPolicy, knowledge: Knowledge) -> Policy | None:
+def policy_for(control: AllowByPolicy | AllowOnwardByPolicy, knowledge: Knowledge) -> Policy | None:
     """Return the policy that decides; ``None`` where the resource has none, and then nobody may pass."""
     rule = control.rule
     return knowledge.policies.find(rule) if isinstance(rule, Resource) else rule
@@ -239,7 +239,7 @@ def environment_of(control: AllowByPolicy | AllowOnwardByPolicy) -> Mapping[str,
 
 
 def _is_accepted(control: AllowByPolicy | AllowOnwardByPolicy, peer: bytes | None, knowledge: Knowledge) -> bool:
-    policy = policy_of(control, knowledge)
+    policy = policy_for(control, knowledge)
     if policy is None or peer is None:
         return False
     return decide(policy, subject_of(peer, control.authority, knowledge), environment_of(control))

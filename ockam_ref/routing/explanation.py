@@ -1,7 +1,7 @@
 """Why a rule allows a message or refuses it, as a value that people can read.
 
-``explain`` is the readable form of ``access_control.refusal``: it gives the same answer, which a property test shows, and
-says what was looked at.
+``explain`` is the readable form of ``access_control.refusal``: it gives the same answer, which a property test shows,
+and says what was looked at.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ from ockam_ref.routing.access_control import (
     DenyAll,
     environment_of,
     peer_of,
-    policy_of,
+    policy_for,
     refusal,
     subject_of,
 )
@@ -148,7 +148,7 @@ def _explain_joined(
 def _explain_policy(
     control: AllowByPolicy | AllowOnwardByPolicy, peer: bytes | None, nobody: str, knowledge: Knowledge
 ) -> Explanation:
-    rule, policy = control.rule, policy_of(control, knowledge)
+    rule, policy = control.rule, policy_for(control, knowledge)
     asked: Inputs = (("resource", f"{rule.name} ({rule.type})"),) if isinstance(rule, Resource) else ()
     if policy is None:
         reason = "the resource has no policy, and neither has its type: see 'ockam-ref policy create'"

@@ -8,6 +8,7 @@ import pytest
 
 from ockam_ref.routing.access_control import AllowConsumers, refusal
 from ockam_ref.routing.flow_controls import FlowControls, Producer
+from ockam_ref.routing.knowledge import Knowledge
 from ockam_ref.wire.address import Address, local
 from ockam_ref.wire.local_message import LocalMessage
 
@@ -37,7 +38,7 @@ def allowed(registry: FlowControls, step: dict[str, Any]) -> bool:
     """Ask the way a node asks: the outgoing access control of a producer's mailbox."""
     control = AllowConsumers(step["producer_id"], step["spawner_id"])
     message = LocalMessage((local(step["next"]), local("what follows is not looked at")), (), b"")
-    rule = refusal(control, local("the producer"), message, registry)
+    rule = refusal(control, local("the producer"), message, Knowledge(registry))
     assert rule in (None, "flow-control")
     return rule is None
 

@@ -16,6 +16,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from ockam_ref import effects as effects_module
 from ockam_ref import events as events_module
 from ockam_ref.events import (
+    AccessChecked,
+    AccessLost,
     AddressGone,
     BytesReceived,
     ChildSettled,
@@ -36,12 +38,14 @@ from ockam_ref.events import (
     PathOffered,
     PauseChanged,
     PeerCompared,
+    PresentationChanged,
     RecoveryAgreed,
     RouteChanged,
     StopRequested,
     TimerFired,
     WorkerEvent,
 )
+from ockam_ref.identities.local import create_local_identity
 from ockam_ref.machine import AnyMachine, LinkId, Machine, Now, Transition
 from ockam_ref.registry import MACHINES
 from ockam_ref.wire.address import Address, local
@@ -49,6 +53,8 @@ from ockam_ref.wire.local_message import LocalInfo, LocalMessage, channel_local_
 from ockam_ref.wire.route import Route
 
 FIRST_LINK = LinkId(1)
+RENEWED = create_local_identity(bytes(32), bytes(31) + b"\x01", 1_700_000_000)
+ABOUT = "what was asked about"
 LATER = Now(1_000.0, 1_700_001_000)
 PAYLOADS: tuple[bytes, ...] = (
     b"",
@@ -106,6 +112,9 @@ EVENTS: Mapping[type, Callable[[Surroundings], Iterable[WorkerEvent]]] = {
     TimerFired: lambda of: (TimerFired(name, LATER) for name in (*of.timers, "no such timer")),
     AddressGone: lambda of: (AddressGone(address, LATER) for address in (*of.addresses, local("elsewhere"))),
     PeerCompared: lambda _: (PeerCompared(refusal, LATER) for refusal in (None, "older")),
+    AccessLost: lambda _: (AccessLost("expired", LATER),),
+    AccessChecked: lambda _: (AccessChecked(refusal, ABOUT, LATER) for refusal in (None, "policy")),
+    PresentationChanged: lambda _: (PresentationChanged(RENEWED, credential, LATER) for credential in (None, b"\x80")),
     ChildStarted: lambda of: (ChildStarted(address, LATER) for address in (*of.addresses, local("child"))),
     HopReady: lambda of: (HopReady(link, local("hop"), LATER) for link in (of.link, LinkId(98))),
     HopWanted: lambda _: (HopWanted(address, LATER) for address in (Address(1, b"host:1"), local("hop"))),

@@ -39,6 +39,7 @@ from ockam_ref.events import (
 from ockam_ref.machine import LinkId, Mailbox
 from ockam_ref.node import MAX_HOPS_PER_EVENT, Node
 from ockam_ref.routing.access_control import ALLOW_ALL, DENY_ALL, AllowConsumers, AllowOnward, AllowSources, refusal
+from ockam_ref.routing.knowledge import Knowledge
 from ockam_ref.wire.address import Address, local
 from ockam_ref.wire.local_message import LocalMessage
 from ockam_ref.workers.application import Application
@@ -215,7 +216,7 @@ def test_a_message_arrives_exactly_when_both_controls_allow_it(
             continue
         target = message.onward_route[0]
         allowed = all(
-            refusal(control, source, message, stage.flow_controls) is None
+            refusal(control, source, message, Knowledge(stage.flow_controls)) is None
             for control in (by_address[source][0].outgoing, by_address[target][0].incoming)
         )
         drops += not allowed

@@ -152,13 +152,6 @@ def test_padding_and_trailing_bytes_are_passed_over() -> None:
         assert messages(pair.b.take(sealed(pair, plaintext)))[0].payload == b"text"
 
 
-@pytest.mark.spec("CH-26")
-def test_a_refresh_is_a_recorded_drop() -> None:
-    pair = Pair().open()
-    dropped(pair.b.take(sealed(pair, encode_channel_message(RefreshCredentials(b"\x80", ())))), "refresh-credentials")
-    assert pair.b.state_name == "Open"
-
-
 @pytest.mark.spec("CH-13")
 @pytest.mark.parametrize("address", [A_REMOTE, A_INTERNAL, A_ENCRYPTOR])
 def test_garbage_of_every_length(address: object) -> None:

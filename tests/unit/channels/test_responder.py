@@ -8,6 +8,7 @@ from ockam_ref.effects import (
     ComparePeer,
     CopyConsumers,
     Effects,
+    Follow,
     Forward,
     NamePeer,
     Report,
@@ -60,6 +61,7 @@ def failed(end: End, effects: Effects, reason: str) -> None:
 def test_what_a_start_asks_for() -> None:
     assert start_responder().first_effects == (
         Tell(LISTENER, ChildStarted(B_REMOTE, NOW)),
+        Follow(LISTENER),
         CopyConsumers(LISTENER, B_REMOTE),
         AddProducer(B_INTERNAL, "B-FLOW", "SPAWNER", (B_ENCRYPTOR,)),
         SetTimer("handshake", NOW.monotonic + RESPONDER_TIMEOUT_S),
