@@ -44,6 +44,11 @@ class ErrorCode(StrEnum):
     KEY_MISMATCH = "key-mismatch"
     NO_CREDENTIAL = "no-credential"
     NOT_TRUSTED = "not-trusted"
+    # what outlives a process
+    STORAGE = "storage"
+    WRONG_PASSPHRASE = "wrong-passphrase"  # noqa: S105  # a reason
+    NAME_TAKEN = "name-taken"
+    NOT_FOUND = "not-found"
     # policies
     BAD_POLICY = "bad-policy"
     # time and resources
@@ -85,3 +90,7 @@ class MisuseError(OckamError):
 
 class VerificationError(OckamError):
     """A signature, a history, an attestation or a policy said no."""
+
+
+class StorageError(OckamError):
+    """What outlives a process cannot be read or written; the message says what to do."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from time import monotonic
 from types import TracebackType
 from typing import Final, Self
@@ -187,6 +187,20 @@ class Node(FindingPaths, Carrying):
         """Return the newest that this node knows of an identity: met in a handshake, or taught."""
         history = self._driver.core.known_peers.find(identifier)
         return None if history is None else verify_change_history(history)
+
+    def attributes_of(self, identifier: Identifier, authority: Identifier) -> tuple[tuple[bytes, bytes], ...]:
+        """Return what the authority vouches for now, by name; nothing for who has shown no credential of it."""
+        vouched = self._driver.core.attributes.find(identifier.value, authority.value, now().unix)
+        return () if vouched is None else vouched.attributes
+
+    def revoke_credentials(self, authority: Identifier, revoked: Mapping[Identifier, int]) -> None:
+        """Void the credentials of each of these subjects that the authority made up to and including that second.
+
+        What guards let them have open because of one is closed at once.
+        """
+        for subject, not_after in revoked.items():
+            self._driver.core.attributes.revoke(subject.value, authority.value, not_after)
+        self._driver.recheck()
 
     async def create_secure_channel_listener(
         self,

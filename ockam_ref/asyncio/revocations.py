@@ -1,0 +1,127 @@
+"""A node keeps up with what an authority revokes: it asks every two seconds, over one channel."""
+
+import asyncio
+import logging
+from types import TracebackType
+from typing import Final, Self
+
+from ockam_ref.asyncio.authority_client import AuthorityClient
+from ockam_ref.asyncio.credentials import RemoteRetriever
+from ockam_ref.asyncio.node import Node
+from ockam_ref.asyncio.secure_client import RequestError, SecureClient
+from ockam_ref.authority.messages import Revocation
+from ockam_ref.errors import OckamError
+from ockam_ref.identities.credentials import unverified_credential_data
+from ockam_ref.identities.identifier import Identifier
+from ockam_ref.storage.revocations import RevocationRepository, RevocationRow
+
+REVOCATION_INTERVAL_S: Final = 2.0
+"""Seconds between two questions to an authority."""
+REVOCATION_TIMEOUT_S: Final = 10.0
+"""Seconds that opening the channel, or an answer, may take."""
+
+_LOG: Final = logging.getLogger("ockam_ref.asyncio")
+
+
+class RevocationWatch:
+    """Keeps a node up to date with what ``client.peer``, an authority, revokes, while it runs.
+
+    What it learns is kept in the repository.  ``retriever`` is where our own credential comes from: it is told to fetch
+    a new one when what it holds is void, or when we were no member for a while.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        client: SecureClient,
+        repository: RevocationRepository,
+        *,
+        own: Identifier,
+        retriever: RemoteRetriever | None = None,
+        interval_s: float = REVOCATION_INTERVAL_S,
+    ) -> None:
+        self._node = node
+        self._client = client
+        self._repository = repository
+        self._own = own
+        self._retriever = retriever
+        self._interval_s = interval_s
+        self._trouble: str | None = None
+        self._own_is_void = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Take what is known from before, then ask in the background."""
+        authority = self._client.peer
+        known = await self._repository.list(authority.value)
+        self._apply([Revocation(Identifier(row.subject), row.not_after, row.number) for row in known])
+        self._task = asyncio.ensure_future(self._ask_forever())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Ask no more."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait((task,))
+
+    async def _ask_forever(self) -> None:
+        while True:
+            try:
+                async with AuthorityClient(self._client) as authority:
+                    await self._ask_over_one_channel(authority)
+            except RequestError as error:
+                self._own_is_void = True  # no member any more, or not yet
+                self._say(str(error))
+            except OckamError as error:
+                self._say(str(error))
+            await asyncio.sleep(self._interval_s)
+
+    async def _ask_over_one_channel(self, authority: AuthorityClient) -> None:
+        """Ask for all that was ever revoked, then for what is new, until something fails."""
+        since = 0
+        while True:
+            found = await authority.revocations(since)
+            self._say(None)
+            if found:
+                await self._take(found)
+                since = found[-1].number
+            if self._own_is_void:
+                await self._renew_own()
+            await asyncio.sleep(self._interval_s)
+
+    async def _take(self, found: tuple[Revocation, ...]) -> None:
+        self._apply(found)
+        authority = self._client.peer.value
+        await self._repository.learn(
+            RevocationRow(authority, revocation.subject.value, revocation.not_after, revocation.number)
+            for revocation in found
+        )
+        own = [revocation.not_after for revocation in found if revocation.subject == self._own]
+        if own and self._retriever is not None:
+            held = unverified_credential_data(await self._retriever.retrieve())
+            self._own_is_void = self._own_is_void or held.created_at <= max(own)
+
+    def _apply(self, found: "list[Revocation] | tuple[Revocation, ...]") -> None:
+        if found:
+            self._node.revoke_credentials(
+                self._client.peer, {revocation.subject: revocation.not_after for revocation in found}
+            )
+
+    async def _renew_own(self) -> None:
+        if self._retriever is not None:
+            await self._retriever.refresh()
+        self._own_is_void = False
+
+    def _say(self, trouble: str | None) -> None:
+        """Log that the authority cannot be asked, and that it can be again, once each."""
+        if trouble is not None and self._trouble is None:
+            _LOG.warning("revocations of %s are not known at the moment: %s", self._client.peer, trouble)
+        elif trouble is None and self._trouble is not None:
+            _LOG.warning("revocations of %s are known again", self._client.peer)
+        self._trouble = trouble
