@@ -44,6 +44,9 @@ class ErrorCode(StrEnum):
     KEY_MISMATCH = "key-mismatch"
     NO_CREDENTIAL = "no-credential"
     NOT_TRUSTED = "not-trusted"
+    # the vault
+    KEY_NOT_FOUND = "key-not-found"
+    BAD_PUBLIC_KEY = "bad-public-key"
     # what outlives a process
     STORAGE = "storage"
     WRONG_PASSPHRASE = "wrong-passphrase"  # noqa: S105  # a reason
@@ -90,6 +93,10 @@ class MisuseError(OckamError):
 
 class VerificationError(OckamError):
     """A signature, a history, an attestation or a policy said no."""
+
+
+class VaultError(OckamError):
+    """A vault has no such key, or cannot do with it what was asked."""
 
 
 class StorageError(OckamError):

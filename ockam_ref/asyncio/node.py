@@ -18,6 +18,7 @@ from ockam_ref.asyncio.handles import (
     WorkerHandle,
 )
 from ockam_ref.asyncio.hops import Flow, Hop, RouteLike, to_address, to_flow_controls, to_route
+from ockam_ref.asyncio.presented import PresentedIdentities
 from ockam_ref.asyncio.presenting import Presenter
 from ockam_ref.asyncio.running import fresh_address, fresh_flow_control_id
 from ockam_ref.asyncio.watching import Stream
@@ -67,6 +68,7 @@ class Node(FindingPaths, Carrying):
     def __init__(self, *, tap: Tap | None = None, transports: Iterable[TransportPlugin] = ()) -> None:
         self._driver = Driver(tap, transports)
         self._workers: set[WorkerTask] = set()
+        self._presented = PresentedIdentities(self._driver.core)
         self._driver.start(Application((Mailbox(ROOT),)))
 
     @classmethod
@@ -172,6 +174,18 @@ class Node(FindingPaths, Carrying):
         """Return a new identity; its keys live in memory only."""
         return create_local_identity(os.urandom(32), os.urandom(32), now().unix)
 
+    def replace_identity(self, identity: LocalIdentity, credential: bytes | None = None) -> None:
+        """Use these keys of the identity from now on: it was rotated, or a purpose key was renewed.
+
+        Channels that are open tell their peers, and what is opened later presents them too, even with the identity as
+        it was before.  Without a ``credential`` the one presented so far stays.
+        """
+        self._presented.replace(identity, credential)
+
+    def presented_identities(self) -> list[LocalIdentity]:
+        """Return the identities that channels and listeners of this node present, each with its newest keys."""
+        return self._presented.all()
+
     def learn_identity(self, history: bytes) -> Identifier:
         """Take the change history of an identity that we trust, such as an authority, and never forget it.
 
@@ -221,7 +235,7 @@ class Node(FindingPaths, Carrying):
             OckamError: the retriever has no credential.
         """
         shown = await credential_of(credential)
-        flow = fresh_flow_control_id()
+        flow, identity = fresh_flow_control_id(), self._presented.newest(identity)
         config = channel_listener.SecureChannelListener(
             to_address(address),
             identity,
@@ -232,7 +246,9 @@ class Node(FindingPaths, Carrying):
             shown,
         )
         worker = self._driver.start(config)
-        return SecureChannelListener(self._driver, worker, flow, Presenter(self._driver, worker, identity, credential))
+        presenter = Presenter(self._driver, worker, identity, credential)
+        self._presented.note(worker, identity, presenter)
+        return SecureChannelListener(self._driver, worker, flow, presenter)
 
     async def create_secure_channel(
         self,
@@ -253,12 +269,13 @@ class Node(FindingPaths, Carrying):
         shown = await credential_of(credential)
         onward = await self._reach(to_route(route))
         self._check_first_hop(onward)
-        flow = fresh_flow_control_id()
+        flow, identity = fresh_flow_control_id(), self._presented.newest(identity)
         deadline = monotonic() + timeout
         vouching = None if authority is None else authority.value
         config = initiator.SecureChannel(identity, onward, flow, to_trust(trust), timeout, vouching, shown)
         worker, life = self._driver.start_followed(config)
         presenter = Presenter(self._driver, worker, identity, credential)
+        self._presented.note(worker, identity, presenter)
         life.ended.add_done_callback(lambda _: presenter.stop())
         failure = f"no secure channel over {format_route(onward)}"
         opened = await self._begin(worker, life, ChannelOpened, failure, deadline)

@@ -90,10 +90,19 @@ class SigningKey(HoldsKeys):
         """
         if len(digest) != DIGEST_LENGTH:
             raise MisuseError(ErrorCode.OUT_OF_RANGE, f"a digest has {DIGEST_LENGTH} bytes, not {len(digest)}")
-        return Signature(self.public.kind, self._sign(digest))
+        return self.sign_data(digest)
+
+    def sign_data(self, data: bytes) -> Signature:
+        """Return the signature of anything, for a vault; identities sign digests and nothing else."""
+        return Signature(self.public.kind, self._sign(data))
 
     def __repr__(self) -> str:
         return f"SigningKey({self.public.kind.name}, public={self.public.data.hex()})"
+
+
+def signing_key_from_secret(kind: KeyKind, secret: bytes) -> SigningKey:
+    """Return the key of that kind; raises as ``ed25519_from_seed`` and ``p256_from_secret``."""
+    return ed25519_from_seed(secret) if kind is KeyKind.ED25519 else p256_from_secret(secret)
 
 
 def ed25519_from_seed(seed: bytes) -> SigningKey:
@@ -123,6 +132,8 @@ def p256_from_secret(secret: bytes) -> SigningKey:
 def verify_signature(public_key: PublicKey, digest: bytes, signature: Signature) -> None:
     """Return if the owner of that key signed the digest; valid signatures are remembered, wrong ones never.
 
+    Anything but a digest can be verified too, and is not remembered.
+
     Raises:
         VerificationError: ``KEY_MISMATCH`` if the kinds differ, ``AUTHENTICATION_FAILED`` for a signature that
             is wrong and for a key that is none.
@@ -131,15 +142,18 @@ def verify_signature(public_key: PublicKey, digest: bytes, signature: Signature)
         raise VerificationError(
             ErrorCode.KEY_MISMATCH, f"a signature of {signature.kind.name} for a key of {public_key.kind.name}"
         )
-    _require_valid(public_key.kind, public_key.data, digest, signature.data)
+    require = _require_remembered if len(digest) == DIGEST_LENGTH else _require_valid
+    require(public_key.kind, public_key.data, digest, signature.data)
 
 
-@lru_cache(maxsize=SIGNATURE_MEMO_ENTRIES)
 def _require_valid(kind: KeyKind, public: bytes, digest: bytes, signature: bytes) -> None:
     # Nothing is returned and failures are raised, because a memo of exceptions does not exist.
     valid = _is_valid_ed25519 if kind is KeyKind.ED25519 else _is_valid_p256
     if not valid(public, digest, signature):
         raise VerificationError(ErrorCode.AUTHENTICATION_FAILED, "the signature is wrong")
+
+
+_require_remembered = lru_cache(maxsize=SIGNATURE_MEMO_ENTRIES)(_require_valid)
 
 
 def _is_valid_ed25519(public: bytes, digest: bytes, signature: bytes) -> bool:

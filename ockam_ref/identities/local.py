@@ -7,11 +7,11 @@ from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.keys import SigningKey, ed25519_from_seed
 from ockam_ref.identities.presentation import Presentation, encode_presentation
 from ockam_ref.identities.purpose_keys import (
-    DEFAULT_PURPOSE_KEY_TTL_S,
     PurposeKeyAttestation,
     attest_secure_channel_key,
     verify_secure_channel_key,
 )
+from ockam_ref.identities.renewal import expiry_of_new
 from ockam_ref.noise.primitives import HoldsKeys, KeyPair
 
 
@@ -60,7 +60,7 @@ def open_local_identity(
         MisuseError: ``KEY_MISMATCH`` if ``signing_key`` is not the latest key of the identity.
         VerificationError: ``BAD_ATTESTATION`` if the identity's key may not attest any more, or not yet: rotate it.
     """
-    expires_at = min(now + DEFAULT_PURPOSE_KEY_TTL_S, identity.valid_until)
+    expires_at = expiry_of_new(identity, now)
     attestation = attest_secure_channel_key(identity, signing_key, static.public, created_at=now, expires_at=expires_at)
     verify_secure_channel_key(attestation, subject=identity, now=now)
     return LocalIdentity(identity, signing_key, static, attestation, expires_at)

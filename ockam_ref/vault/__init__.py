@@ -1,1 +1,1 @@
-"""The vault: the only holder of secret keys, and everything that needs one."""
+"""The vault: keys by handle, and what is computed with them (facts 03 section 2)."""

@@ -21,7 +21,7 @@ from ockam_ref.identities.change_history import (
     verify_change_history,
 )
 from ockam_ref.identities.identifier import Identifier, parse_identifier
-from ockam_ref.identities.keys import KeyKind, SigningKey, ed25519_from_seed, p256_from_secret
+from ockam_ref.identities.keys import KeyKind, PublicKey, SigningKey, ed25519_from_seed, p256_from_secret
 from ockam_ref.identities.local import create_local_identity
 from ockam_ref.identities.presentation import (
     Presentation,
@@ -44,6 +44,10 @@ from ockam_ref.identities.purpose_keys import (
 )
 from ockam_ref.identities.versioned_data import DataType, decode_versioned_data, encode_versioned_data
 from ockam_ref.noise.primitives import KeyPair
+from ockam_ref.vault.handles import signing_key_handle, x25519_key_handle
+from ockam_ref.vault.memory import MemorySecrets
+from ockam_ref.vault.secure_channels import SoftwareVaultForSecureChannels
+from tests.unit.vault.steps import counting, done, exposed
 
 VECTORS: Final = Path(__file__).parents[1] / "vectors"
 
@@ -62,8 +66,6 @@ CREDENTIALS: Final = {
     *(name for name in IDENTITY if name.startswith("negative-credential/")),
 }
 AUTHORITY_AND_TICKETS: Final = {name for name in IDENTITY if name.startswith(("api/", "ticket/"))}
-# The bytes of the two computations are checked with the Noise primitives, which do them.  The handle is the name of a
-# key inside the peer's store of secrets; it is never on a wire and there is no such store here.
 VAULT: Final = {"vault/hkdf-two-outputs", "vault/aes-256-gcm", "vault/key-handle"}
 
 CURRENT: Final = [n for n, v in IDENTITY.items() if n.startswith("current/") and "change_history" in v["inputs"]]
@@ -131,11 +133,12 @@ def test_no_vector_is_forgotten() -> None:
         *NEGATIVE,
         *TOLERATED,
         *NEGATIVE_PURPOSE_KEY,
+        *VAULT,
     }
-    elsewhere = CREDENTIALS | AUTHORITY_AND_TICKETS | VAULT
+    elsewhere = CREDENTIALS | AUTHORITY_AND_TICKETS
     assert not here & elsewhere
     assert here | elsewhere == set(IDENTITY)
-    assert (len(here), len(elsewhere), len(IDENTITY)) == (74, 40, 114)
+    assert (len(here), len(elsewhere), len(IDENTITY)) == (77, 37, 114)
 
 
 # identity.json
@@ -507,3 +510,32 @@ def test_decoded_content_encodes_back() -> None:
         }:
             content = decode_versioned_data(decode_attestation(bytes.fromhex(entry["input"])).data).data
             assert encode_attestation_data(decode_attestation_data(content)) == content
+
+
+@pytest.mark.spec("VLT-2")
+def test_vault_key_handle() -> None:
+    public, handle = bytes.fromhex(inputs("vault/key-handle")["public_key"]), expected("vault/key-handle")["handle"]
+    assert x25519_key_handle(public).value.hex() == handle
+    assert signing_key_handle(PublicKey(KeyKind.ED25519, public)).value.hex() == handle
+
+
+@pytest.mark.spec("VLT-8")
+def test_vault_derivation() -> None:
+    given, wanted = inputs("vault/hkdf-two-outputs"), expected("vault/hkdf-two-outputs")
+    secrets = MemorySecrets()
+    vault = SoftwareVaultForSecureChannels(secrets, counting())
+    salt, material = (done(vault.import_secret_buffer(bytes.fromhex(given[name]))) for name in ("salt", "ikm"))
+    pieces = [exposed(vault, secrets, piece).hex() for piece in done(vault.hkdf(salt, material, 2))]
+    assert pieces == [wanted["output_1"], wanted["output_2"]]
+
+
+@pytest.mark.spec("VLT-7")
+def test_vault_aead() -> None:
+    given, wanted = inputs("vault/aes-256-gcm"), expected("vault/aes-256-gcm")
+    vault = SoftwareVaultForSecureChannels(MemorySecrets(), counting())
+    buffer = done(vault.import_secret_buffer(bytes.fromhex(given["key"])))
+    key = done(vault.convert_secret_buffer_to_aead_key(buffer))
+    nonce, plaintext, aad = bytes.fromhex(given["nonce"]), given["plaintext"].encode(), given["aad"].encode()
+    sealed = done(vault.aead_encrypt(key, plaintext, nonce, aad))
+    assert sealed.hex() == wanted["ciphertext_and_tag"]
+    assert done(vault.aead_decrypt(key, sealed, nonce, aad)) == plaintext

@@ -187,8 +187,8 @@ def test_valid_signatures_are_remembered_and_failures_are_not(monkeypatch: pytes
         verify_signature(ed25519_from_seed(bytes(32)).public, digest, good)
         assert len(calls) == 6
     finally:
-        keys._require_valid.cache_clear()
-    assert keys._require_valid.cache_parameters()["maxsize"] == SIGNATURE_MEMO_ENTRIES
+        keys._require_remembered.cache_clear()
+    assert keys._require_remembered.cache_parameters()["maxsize"] == SIGNATURE_MEMO_ENTRIES
 
 
 def test_ed25519_alone_loads_nothing_of_p256() -> None:
