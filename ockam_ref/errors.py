@@ -61,6 +61,7 @@ class ErrorCode(StrEnum):
     # links, portals, relays
     LINK_FAILED = "link-failed"
     NOT_INSTALLED = "not-installed"
+    TLS_FILES = "tls-files"
     PROTOCOL = "protocol"
     BAD_NAME = "bad-name"
     REFUSED = "refused"

@@ -1,6 +1,7 @@
 """The host of the core on asyncio: nodes, workers, channels, portals and relays for programs."""
 
 from ockam_ref.asyncio.allocator import keep_freed_buffers
+from ockam_ref.asyncio.certificates import CertificateFiles, trust_for_tls
 from ockam_ref.asyncio.handles import (
     Inlet,
     NodeConnection,
@@ -42,6 +43,7 @@ __all__ = [
     "UDS",
     "WS",
     "Cbor",
+    "CertificateFiles",
     "Datagrams",
     "Inlet",
     "InletSession",
@@ -71,4 +73,5 @@ __all__ = [
     "Worker",
     "WorkerHandle",
     "keep_freed_buffers",
+    "trust_for_tls",
 ]

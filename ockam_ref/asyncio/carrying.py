@@ -1,6 +1,7 @@
 """The part of a node that carries what is not Ockam: portals of streams and of datagrams, and the relays they go by."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from ssl import SSLContext
 from time import monotonic
 
 from ockam_ref.asyncio.handles import (
@@ -11,6 +12,7 @@ from ockam_ref.asyncio.handles import (
     UdpInlet,
 )
 from ockam_ref.asyncio.hops import Flow, Hop, RouteLike, to_address, to_flow_controls, to_route
+from ockam_ref.asyncio.plain_side import listen_over_tls, start_over_tls
 from ockam_ref.asyncio.reaching import Reaching
 from ockam_ref.observations import (
     RelayReady,
@@ -42,6 +44,7 @@ class Carrying(Reaching):
         skip_handshake: bool = False,
         paused: bool = False,
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+        tls: Callable[[], SSLContext] | None = None,
     ) -> Inlet:
         """Open a local port whose clients reach the target of the outlet at the end of the route.
 
@@ -49,15 +52,20 @@ class Carrying(Reaching):
         another transport is reached now, and again by later clients if it is lost.  A route over Unix sockets needs
         ``max_payload_bytes=PORTABLE_PAYLOAD_BYTES``, at the outlet too: they carry no longer messages.
 
+        With ``tls``, ``CertificateFiles`` for instance, clients speak TLS with the inlet, which shows them what it
+        returns; a client that shakes no hands is reported as a connection that was closed.
+
         Raises:
             MisuseError: ``max_payload_bytes`` is not from 1 to ``MAX_PAYLOAD_BYTES``.
-            OckamError: nobody can listen there.
+            OckamError: nobody can listen there, or ``tls`` has no certificate.
         """
         onward = to_route(route)
         await self._reach(onward)
         peer = self._driver.core.peer_of(onward)
         config = portal_inlet.Inlet(onward, peer, pong_timeout, skip_handshake, paused, max_payload_bytes)
-        return Inlet(self._driver, *await self._driver.listen(config, listen))
+        if tls is None:
+            return Inlet(self._driver, *await self._driver.listen(config, listen))
+        return Inlet(self._driver, *await listen_over_tls(self._driver, config, listen, tls))
 
     async def create_outlet(
         self,
@@ -68,15 +76,20 @@ class Carrying(Reaching):
         incoming: AccessControl = ALLOW_ALL,
         skip_handshake: bool = False,
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
+        tls: SSLContext | None = None,
     ) -> Outlet:
         """Connect to ``target`` (``host:port``) for every client of an inlet that leads to ``address``.
+
+        With ``tls`` the target is spoken to over TLS, by these settings; see ``trust_for_tls``.
 
         Raises:
             MisuseError: ``max_payload_bytes`` is not from 1 to ``MAX_PAYLOAD_BYTES``; see ``create_inlet``.
         """
         flows = to_flow_controls(consumer_of)
         config = portal_outlet.Outlet(to_address(address), target, flows, incoming, skip_handshake, max_payload_bytes)
-        return Outlet(self._driver, self._driver.start(config))
+        if tls is None:
+            return Outlet(self._driver, self._driver.start(config))
+        return start_over_tls(self._driver, config, tls)
 
     # ---- portals for datagrams
 

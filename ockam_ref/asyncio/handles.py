@@ -240,7 +240,17 @@ class RendezvousService(Service):
 
 
 class Outlet(Service):
-    """Connects to its target for every client of an inlet that leads here."""
+    """Connects to its target for every client of an inlet that leads here; ``transport`` is one that only it has."""
+
+    def __init__(self, driver: Driver, worker: Address, transport: str | None = None) -> None:
+        super().__init__(driver, worker)
+        self._transport = transport
+
+    async def close(self) -> None:
+        """Take no more clients; connections that are open live on."""
+        await super().close()
+        if self._transport is not None:
+            self._driver.transports.forget(self._transport)
 
     def end_connections(self) -> None:
         """Cut the connections that are open: targets and clients see a reset."""

@@ -1,6 +1,6 @@
 """The transports of one node: made when they are first used, its own before the installed ones."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ockam_ref.errors import ErrorCode, OckamError
@@ -15,6 +15,18 @@ class Transports:
         self._host = host
         self._plugins = {plugin.name: plugin for plugin in plugins}
         self._made: dict[str, Transport | DatagramTransport] = {}
+        self._kept = 0
+
+    def keep(self, make: Callable[[LinkHost], Transport]) -> str:
+        """Make a transport for one thing of this node only, with settings of its own; return its name."""
+        self._kept += 1
+        name = f"own {self._kept}"
+        self._made[name] = make(self._host)
+        return name
+
+    def forget(self, name: str) -> None:
+        """Give up a transport that was kept; its links live on."""
+        self._made.pop(name, None)
 
     def plugin(self, name: str) -> TransportPlugin:
         """Return what is known of the transport of that name: one given to this node, else an installed one.

@@ -67,7 +67,10 @@ MAX_WAITING_BYTES: Final = 8 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Outlet:
-    """Configuration: its name, the target ``host:port``, who may use it, the mode, and how much a Payload may carry."""
+    """Configuration: its name, the target ``host:port``, who may use it, the mode, and how much a Payload may carry.
+
+    ``transport`` is the name of the host's transport that leads to the target.
+    """
 
     address: Address
     target: str
@@ -75,6 +78,7 @@ class Outlet:
     incoming: AccessControl = ALLOW_ALL
     skip_handshake: bool = False
     max_payload_bytes: int = MAX_PAYLOAD_BYTES
+    transport: str = "tcp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +219,7 @@ def start(config: OutletConnection, fresh: Fresh) -> Worker[OutletConnectionStat
             Tell(outlet.address, ChildStarted(remote, fresh.now)),
             *((AddConsumerOfProducer(remote, config.source, exact=True),) if handshake else ()),
             Watch(config.remote_route[0]),
-            OpenLink(link, outlet.target),
+            OpenLink(link, outlet.target, outlet.transport),
         ),
     )
 

@@ -8,10 +8,16 @@ _READ_BYTES: Final = 256 * 1024
 
 
 class TlsStream:
-    """One side of a TLS connection."""
+    """One side of a TLS connection: ``ready`` after the handshake, ``finished`` when the other side sends no more.
+
+    ``ragged`` says whether the end of the stream below is an end as good as that of TLS, which a stranger cannot forge:
+    the context's option ``OP_IGNORE_UNEXPECTED_EOF``.
+    """
 
     def __init__(self, context: ssl.SSLContext, *, server_side: bool, server_hostname: str | None = None) -> None:
         self.ready = False
+        self.finished = False
+        self.ragged: Final = bool(context.options & ssl.OP_IGNORE_UNEXPECTED_EOF)
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(
@@ -32,11 +38,14 @@ class TlsStream:
                 self.ready = True
             while chunk := self._tls.read(_READ_BYTES):
                 chunks.append(chunk)
-        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
-            pass  # all has been read; or the other side sends no more, and the end of its stream follows
+            self.finished = True
+        except ssl.SSLWantReadError:
+            pass  # all has been read
+        except ssl.SSLZeroReturnError:  # the other side sends no more, after we had said the same
+            self.finished = True
         return b"".join(chunks)
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes | bytearray | memoryview) -> None:
         """Take bytes for the other side, once ``ready``."""
         view = memoryview(data)
         while view:

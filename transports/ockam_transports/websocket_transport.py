@@ -13,6 +13,7 @@ from ockam_ref.errors import ErrorCode, MisuseError, OckamError
 from ockam_ref.machine import LinkId
 from ockam_transports.base import Acceptor, Link, LinkHost, Listener
 from ockam_transports.host_port import HostPort, parse_host_port
+from ockam_transports.stream_host import StreamHost
 from ockam_transports.stream_socket import StreamSocketLink
 from ockam_transports.tcp import TcpTransport
 from ockam_transports.tls_stream import TlsStream
@@ -40,7 +41,7 @@ class WebSocketTransport:
         self._server_tls = server_tls
         self._loop = asyncio.get_running_loop()
         self._links: dict[LinkId, WebSocketLink] = {}
-        self._tcp = TcpTransport(_StreamHost(host, self._links))
+        self._tcp = TcpTransport(StreamHost(host, self._links))
 
     def open(self, link: LinkId, target: str) -> Link:
         """Begin to connect to ``host:port``, with a path behind or a scheme in front where one is wanted."""
@@ -131,44 +132,3 @@ class WebSocketListener:
         self._sockets.close()
         while self._knocking:
             self._knocking.pop().give_up()
-
-
-class _StreamHost:
-    """Tells each WebSocket what its stream tells."""
-
-    def __init__(self, host: LinkHost, links: dict[LinkId, WebSocketLink]) -> None:
-        self._links = links
-        self.new_link = host.new_link
-
-    def bytes_received(self, link: LinkId, data: bytes) -> None:
-        self._links[link].stream_received(data)
-
-    def link_opened(self, link: LinkId) -> None:
-        self._links[link].begin()
-
-    def link_failed(self, link: LinkId, reason: str) -> None:
-        self._links.pop(link).stream_failed(reason)
-
-    def link_finished(self, link: LinkId) -> None:
-        self._links[link].stream_finished()
-
-    def link_closed(self, link: LinkId, reason: str) -> None:
-        self._links.pop(link).stream_closed(reason)
-
-    def link_drained(self, link: LinkId) -> None:
-        self._links[link].stream_drained()
-
-    def link_relieved(self, link: LinkId) -> None:
-        self._links[link].stream_relieved()
-
-    def link_gone(self, link: LinkId) -> None:
-        self._links.pop(link).stream_gone()
-
-    def mtu_changed(self, link: LinkId, mtu: int) -> None:
-        """A stream has no packets."""
-
-    def datagrams_received(self, link: LinkId, source: str, datagrams: tuple[bytes | memoryview, ...]) -> None:
-        """A stream has no datagrams."""
-
-    def datagrams_lost(self, link: LinkId, target: str, count: int, reason: str) -> None:
-        """A stream has none to lose."""

@@ -161,6 +161,13 @@ def test_what_a_connection_asks_for() -> None:
     )
 
 
+@pytest.mark.spec("TLS-4")
+def test_a_target_may_be_reached_by_another_transport() -> None:
+    child = OutletConnection(Outlet(OUTLET, "target:443", transport="tls"), TO_I, None, 0, B_RECEIVER)
+    end = End(outlet.CONNECTION, child, fresh(AT_O, link=TARGET))
+    assert OpenLink(TARGET, "target:443", "tls") in end.first_effects
+
+
 @pytest.mark.spec("PT-31")
 def test_the_access_control_of_the_outlet_guards_its_connections() -> None:
     control = AllowIdentifiers(frozenset((ALICE.identifier.value,)))
