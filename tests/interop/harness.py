@@ -151,6 +151,18 @@ class Program:
         """Start the program with these arguments."""
         return self._peers.start(f"{self.name} {words[0]}", [*self._command, *words])
 
+    def ask(self, *words: str) -> Event:
+        """Run a command that ends, and return what it reports."""
+        return self.start(*words).event("done", timeout=DONE_S)
+
+    def refusal(self, *words: str) -> str:
+        """Run a command that fails, and return why."""
+        failed = self.start(*words)
+        message = failed.event("error")["message"]
+        assert failed.ended() == 1
+        assert isinstance(message, str)
+        return message
+
     def hub(self) -> Event:
         return self.start("hub", "--listen", ANY_PORT).ready()
 
@@ -201,11 +213,16 @@ class Program:
         # The size of a message is no power of two and divides nothing, so that the last message is a short one.
         sizes = ["--worker", worker, "--bytes", str(total), "--chunk", "40009"]
         options = [*way_options(way), *flag("--channel", on=channel), *option("--expect", expect), *sizes]
-        return self.start("echo", *options).event("done", timeout=DONE_S)
+        return self.ask("echo", *options)
 
 
 def rust_program(binary: Path, peers: Peers) -> Program:
     """Return the program of ``rust_peer/``."""
+    return Program("rust", [str(binary)], peers)
+
+
+def rust_authority_program(binary: Path, peers: Peers) -> Program:
+    """Return the program of ``rust_authority/``."""
     return Program("rust", [str(binary)], peers)
 
 
