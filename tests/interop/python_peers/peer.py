@@ -65,29 +65,31 @@ def end_with_input(ended: asyncio.Event) -> None:
 async def serve_node(node: Node, options: Options) -> None:
     """Listen, with everything a responder may need."""
     listener = await node.tcp_listen(options.listen)
-    identifier, channels = await accept_channels(node, listener)
-    await start_workers(node, listener, channels)
+    member = open_member(node, options)
+    channels = await member.accept_channels(listener)
+    await member.start_workers(listener, channels)
     if options.outlet is not None:
         flows: list[Flow] = [channels, listener] if options.no_channel else [channels]
         await node.create_outlet(OUTLET, options.outlet, consumer_of=flows, skip_handshake=options.skip_handshake)
-    report("ready", listen=listener.address, identifier=str(identifier))
+    report("ready", listen=listener.address, identifier=str(member.identity.identifier))
 
 
 async def serve_outlet(node: Node, options: Options) -> None:
     """Register an outlet with a hub."""
     hub = await node.tcp_connect(options.hub)
-    identifier, channels = await accept_channels(node, hub)
+    member = open_member(node, options)
+    channels = await member.accept_channels(hub)
     flows: list[Flow] = [channels, hub] if options.no_channel else [channels]
     await node.create_outlet(OUTLET, options.target, consumer_of=flows, skip_handshake=options.skip_handshake)
     relay = await node.create_relay(hub, name=options.relay)
-    report("ready", identifier=str(identifier), forwarding_address=str(relay.remote_address))
+    report("ready", identifier=str(member.identity.identifier), forwarding_address=str(relay.remote_address))
 
 
 async def serve_inlet(node: Node, options: Options) -> None:
     """Open a port that leads to an outlet."""
     way = await connect(node, options)
     if not options.no_channel:
-        way = (await secure(node, way, options),)
+        way = (await open_member(node, options).open_channel(way, options),)
     inlet = await node.create_inlet(options.listen, (*way, OUTLET), skip_handshake=options.skip_handshake)
     report("ready", listen=inlet.address)
 
@@ -107,9 +109,10 @@ async def serve_middle(node: Node, options: Options) -> None:
 async def serve_udp_node(node: Node, options: Options) -> None:
     """Serve over UDP what ``node`` serves over TCP."""
     bind = await node.udp_bind(options.bind)
-    identifier, channels = await accept_channels(node, bind)
-    await start_workers(node, bind, channels)
-    report("ready", listen=bind.address, identifier=str(identifier))
+    member = open_member(node, options)
+    channels = await member.accept_channels(bind)
+    await member.start_workers(bind, channels)
+    report("ready", listen=bind.address, identifier=str(member.identity.identifier))
 
 
 async def serve_udp_middle(node: Node, options: Options) -> None:
@@ -147,9 +150,10 @@ async def serve_puncture_node(node: Node, options: Options) -> None:
         way = listener = await node.tcp_listen(options.listen)
         found = {"listen": listener.address}
     punctures = await node.start_puncture_listener(rendezvous=options.rendezvous, consumer_of=(way,))
-    identifier, channels = await accept_channels(node, punctures)
-    await start_workers(node, punctures, channels)
-    report("ready", identifier=str(identifier), **found)
+    member = open_member(node, options)
+    channels = await member.accept_channels(punctures)
+    await member.start_workers(punctures, channels)
+    report("ready", identifier=str(member.identity.identifier), **found)
 
 
 async def udp_echo(node: Node, options: Options) -> None:
@@ -172,7 +176,7 @@ async def echo(node: Node, options: Options) -> None:
         await asyncio.sleep(options.idle)
         way, peer = (puncture,), puncture.peer
     if options.channel:
-        way = (await secure(node, way, options),)
+        way = (await open_member(node, options).open_channel(way, options),)
     generator = random.Random(options.bytes)
     sent = 0
     while sent < options.bytes:
@@ -189,19 +193,6 @@ async def echo(node: Node, options: Options) -> None:
     report("done", bytes=sent, peer=peer)
 
 
-async def accept_channels(node: Node, source: Flow) -> tuple[Identifier, Flow]:
-    """Start the secure channel listener."""
-    identity = node.create_identity()
-    channels = await node.create_secure_channel_listener(identity, API, consumer_of=[source])
-    return identity.identifier, channels
-
-
-async def start_workers(node: Node, *sources: Flow) -> None:
-    """Start the echo services; what the second returns is never looked at, as with the first."""
-    for name in ("echo", "echo_bytes"):
-        await node.start_echo(name, consumer_of=sources)
-
-
 async def connect(node: Node, options: Options) -> tuple[Hop, ...]:
     """Return the route that leads to the workers of the other node."""
     if options.udp:
@@ -211,12 +202,6 @@ async def connect(node: Node, options: Options) -> tuple[Hop, ...]:
     connection: NodeConnection = await node.tcp_connect(options.node or options.hub or options.via)
     hop = options.forwarding_address or options.hop
     return (connection, hop) if hop else (connection,)
-
-
-async def secure(node: Node, way: tuple[Hop, ...], options: Options) -> SecureChannel:
-    """Open a channel to the listener at the end of ``way``."""
-    trust: TrustPolicy | Identifier = parse_identifier(options.expect) if options.expect else TRUST_EVERYONE
-    return await node.create_secure_channel(node.create_identity(), (*way, API), trust=trust)
 
 
 COMMANDS: Final[Mapping[str, Callable[[Node, Options], Awaitable[None]]]] = {
