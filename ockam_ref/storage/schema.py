@@ -6,6 +6,7 @@ store has gone through is its ``user_version``.
 
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -83,9 +84,9 @@ def open_database(path: Path | None) -> sqlite3.Connection:
     """
     if path is not None:
         prepare_file(path, newest_version=NEWEST_VERSION)
+        _inspect(path)
     connection = connect(path)
     try:
-        _check(connection, path)
         _migrate(connection, path)
         if path is not None:
             _use_wal(connection)
@@ -119,12 +120,21 @@ def version_of(connection: sqlite3.Connection) -> int:
     return int(version)
 
 
-def _check(connection: sqlite3.Connection, path: Path | None) -> None:
-    if path is not None and path.stat().st_size <= MAX_CHECKED_BYTES:
-        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if found != "ok":
-            raise storage_error(path, f"it is damaged ({found}): put a copy in its place, or move it away")
-    require_known_version(path, version_of(connection), NEWEST_VERSION)
+def _inspect(path: Path) -> None:
+    """Look at a store without changing a byte of it: even closing a file that can be written may change it."""
+    if path.stat().st_size == 0 or path.with_name(f"{path.name}-journal").exists():
+        return  # nobody has finished making it
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
+        try:
+            version = version_of(connection)
+            found = "ok"
+            if path.stat().st_size <= MAX_CHECKED_BYTES:
+                (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.Error as error:
+            raise from_sqlite(path, error) from error
+    if found != "ok":
+        raise storage_error(path, f"it is damaged ({found}): put a copy in its place, or move it away and begin anew")
+    require_known_version(path, version, NEWEST_VERSION)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path | None) -> None:

@@ -11,6 +11,7 @@ from ockam_ref.asyncio import Cbor, Node, Routed, Worker
 from ockam_ref.channels.trust import TrustIdentifiers
 from ockam_ref.errors import DecodeError, ErrorCode, MisuseError, OckamError
 from ockam_ref.identities.identifier import Identifier
+from ockam_ref.observations import ChannelOpened, PeerLearned
 from ockam_ref.routing.access_control import DENY_ALL, AllowIdentifiers
 from ockam_ref.wire.address import TCP, Address, local
 from tests.asyncio.conftest import free_port, hub
@@ -546,7 +547,7 @@ def test_closing_a_channel_is_told_to_the_other_end(run: Run) -> None:
             )
             observations = pair.bob.observe()
             channel = await pair.alice.create_secure_channel(pair.alice.create_identity(), (pair.connection, "api"))
-            await anext(observations)
+            assert [type(await anext(observations)) for _ in range(2)] == [PeerLearned, ChannelOpened]
             await channel.close()
             assert await channel.wait_closed() == "closed by this node"
             assert "the peer closed the channel" in str(await anext(observations))

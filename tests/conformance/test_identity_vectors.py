@@ -20,8 +20,25 @@ from ockam_ref.identities.change_history import (
     rotate_identity,
     verify_change_history,
 )
+from ockam_ref.identities.credentials import (
+    decode_credential,
+    decode_credential_data,
+    encode_credential,
+    encode_credential_data,
+    issue_credential,
+    unverified_credential_data,
+    unverified_issuer,
+    verify_credential,
+)
 from ockam_ref.identities.identifier import Identifier, parse_identifier
-from ockam_ref.identities.keys import KeyKind, PublicKey, SigningKey, ed25519_from_seed, p256_from_secret
+from ockam_ref.identities.keys import (
+    KeyKind,
+    PublicKey,
+    SigningKey,
+    ed25519_from_seed,
+    p256_from_secret,
+    verify_signature,
+)
 from ockam_ref.identities.local import create_local_identity
 from ockam_ref.identities.presentation import (
     Presentation,
@@ -47,6 +64,7 @@ from ockam_ref.noise.primitives import KeyPair
 from ockam_ref.vault.handles import signing_key_handle, x25519_key_handle
 from ockam_ref.vault.memory import MemorySecrets
 from ockam_ref.vault.secure_channels import SoftwareVaultForSecureChannels
+from ockam_ref.wire.channel_message import RefreshCredentials, decode_channel_message, encode_channel_message
 from tests.unit.vault.steps import counting, done, exposed
 
 VECTORS: Final = Path(__file__).parents[1] / "vectors"
@@ -60,11 +78,6 @@ IDENTITY: Final[dict[str, dict[str, Any]]] = {vector["name"]: vector for vector 
 
 # What identity.json holds beyond identities, by the area that checks it.  Nothing else is left out: see
 # test_no_vector_is_forgotten.
-CREDENTIALS: Final = {
-    "worked/08-credential",
-    "worked/11-refresh-credentials",
-    *(name for name in IDENTITY if name.startswith("negative-credential/")),
-}
 AUTHORITY_AND_TICKETS: Final = {name for name in IDENTITY if name.startswith(("api/", "ticket/"))}
 VAULT: Final = {"vault/hkdf-two-outputs", "vault/aes-256-gcm", "vault/key-handle"}
 
@@ -85,6 +98,9 @@ PURPOSE_KEYS: Final = [
 PRESENTATIONS: Final = ["worked/09-identity-and-credentials", "worked/10-identity-without-credentials"]
 NEGATIVE: Final = [n for n in IDENTITY if n.startswith("negative/")]
 TOLERATED: Final = [n for n in IDENTITY if n.startswith("tolerated/")]
+CREDENTIAL: Final = "worked/08-credential"
+WORKED_REFRESH: Final = "worked/11-refresh-credentials"
+NEGATIVE_CREDENTIAL: Final = [n for n in IDENTITY if n.startswith("negative-credential/")]
 NEGATIVE_PURPOSE_KEY: Final = [n for n in IDENTITY if n.startswith("negative-purpose-key/")]
 
 HISTORY_ERRORS: Final = {
@@ -96,6 +112,13 @@ HISTORY_ERRORS: Final = {
     "public key type and signature type don't match": ErrorCode.KEY_MISMATCH,
     "public key is invalid": ErrorCode.BAD_HISTORY,
     "signature error": ErrorCode.BAD_HISTORY,
+}
+CREDENTIAL_ERRORS: Final = {
+    "CredentialVerificationFailed": ErrorCode.BAD_CREDENTIAL,
+    "UnknownAuthority": ErrorCode.NOT_TRUSTED,
+    "InvalidKeyType": ErrorCode.KEY_MISMATCH,
+    "UnknownCredentialVersion": ErrorCode.UNSUPPORTED_VERSION,
+    "InvalidCredentialDataType": ErrorCode.WRONG_TYPE,
 }
 ATTESTATION_ERRORS: Final = {
     "PurposeKeyAttestationVerificationFailed": ErrorCode.BAD_ATTESTATION,
@@ -133,12 +156,15 @@ def test_no_vector_is_forgotten() -> None:
         *NEGATIVE,
         *TOLERATED,
         *NEGATIVE_PURPOSE_KEY,
+        CREDENTIAL,
+        WORKED_REFRESH,
+        *NEGATIVE_CREDENTIAL,
         *VAULT,
     }
-    elsewhere = CREDENTIALS | AUTHORITY_AND_TICKETS
+    elsewhere = AUTHORITY_AND_TICKETS
     assert not here & elsewhere
     assert here | elsewhere == set(IDENTITY)
-    assert (len(here), len(elsewhere), len(IDENTITY)) == (77, 37, 114)
+    assert (len(here), len(elsewhere), len(IDENTITY)) == (95, 19, 114)
 
 
 # identity.json
@@ -359,6 +385,92 @@ def test_negative_purpose_key(name: str) -> None:
         with pytest.raises(VerificationError) as caught:
             verify_secure_channel_key(attestation, subject=subject, now=given["now"])
         assert caught.value.code is ATTESTATION_ERRORS[wanted["error"]]
+
+
+# credentials
+
+
+@pytest.mark.spec("CRED-1", "CRED-2", "CRED-5")
+def test_worked_credential() -> None:
+    given, wanted = inputs(CREDENTIAL), expected(CREDENTIAL)
+    subject = identity_of(expected(given["subject"])["change_history"])
+    issuer = identity_of(expected(given["issuer"])["change_history"])
+    encoded = issue_credential(
+        signing_key(inputs(given["purpose_key"])),
+        decode_attestation(bytes.fromhex(expected(given["purpose_key"])["attestation"])),
+        subject=subject.identifier,
+        attributes={name.encode(): value.encode() for name, value in given["attributes"].items()},
+        created_at=given["created_at"],
+        expires_at=given["expires_at"],
+        subject_change_hash=subject.latest_change_hash,
+        schema=given["schema"],
+    )
+    assert encoded.hex() == wanted["credential_and_purpose_key"]
+    assert len(encoded) == 406
+    data, signature = decode_credential(encoded).credential
+    assert data.hex() == wanted["versioned_data"]
+    assert sha256(data).hexdigest() == wanted["versioned_data_sha256"]
+    assert decode_versioned_data(data).data.hex() == wanted["credential_data"]
+    assert signature.data.hex() == wanted["signature"]
+    content = decode_credential_data(bytes.fromhex(wanted["credential_data"]))
+    assert encode_credential_data(content).hex() == wanted["credential_data"]
+    verified = verify_credential(encoded, subject=subject.identifier, authority=issuer, now=given["created_at"])
+    assert {name.decode(): value.decode() for name, value in verified.attributes} == given["attributes"]
+
+
+@pytest.mark.spec("CRED-7", "CRED-8", "CRED-9")
+@pytest.mark.parametrize("name", NEGATIVE_CREDENTIAL)
+def test_negative_credential(name: str) -> None:
+    given, wanted = inputs(name), expected(name)
+    authority = identity_of(given["issuer_change_history"])
+    if str(authority.identifier) not in given["authorities"]:
+        authority = identity_of(expected("worked/01-ed25519-identity")["change_history"])
+    assert [str(authority.identifier)] == given["authorities"]
+    encoded, subject = bytes.fromhex(given["credential_and_purpose_key"]), parse_identifier(given["expected_subject"])
+    if wanted.get("accepted"):
+        assert verify_credential(encoded, subject=subject, authority=authority, now=given["now"]).subject == subject
+        assert encode_credential(decode_credential(encoded)) == encoded
+    else:
+        with pytest.raises(VerificationError) as caught:
+            verify_credential(encoded, subject=subject, authority=authority, now=given["now"])
+        assert caught.value.code is CREDENTIAL_ERRORS[wanted["error"]]
+
+
+@pytest.mark.spec("CRED-14")
+def test_worked_refresh() -> None:
+    given, wanted = inputs(WORKED_REFRESH), expected(WORKED_REFRESH)
+    history = bytes.fromhex(expected(given["change_history"])["change_history"])
+    credential = bytes.fromhex(expected(given["credential"])["credential_and_purpose_key"])
+    message = RefreshCredentials(history, (credential,))
+    encoded = encode_channel_message(message)
+    assert encoded.hex() == wanted["padded_secure_channel_message"]
+    assert bytes.fromhex(wanted["refresh_message"]) in encoded
+    assert decode_channel_message(encoded) == message
+
+
+@pytest.mark.spec("CRED-2", "CRED-3")
+def test_refresh_message_of_elixir_carries_a_credential() -> None:
+    """Its signature verifies; the history of the issuer is nowhere, so that of the key that signed does not."""
+    wanted = expected(REFRESH)
+    message = decode_channel_message(bytes.fromhex(inputs(REFRESH)["padded_secure_channel_message"]))
+    assert isinstance(message, RefreshCredentials)
+    assert message.change_history.hex() == wanted["subject_change_history"]
+    (encoded,) = message.credentials
+    pair, content = decode_credential(encoded), unverified_credential_data(encoded)
+    assert encode_credential(pair) == encoded
+    assert str(unverified_issuer(encoded)) == wanted["issuer"]
+    assert pair.credential.data.hex() == wanted["credential_versioned_data"]
+    assert pair.credential.signature.data.hex() == wanted["credential_signature"]
+    key = unverified_attestation_data(pair.attestation).public_key
+    assert isinstance(key, CredentialSigningKey)
+    verify_signature(key.public, sha256(pair.credential.data).digest(), pair.credential.signature)
+    assert str(content.subject) == wanted["subject"]
+    assert content.attributes.schema == wanted["schema"]
+    assert {name.decode(): value.decode() for name, value in content.attributes.pairs} == wanted["attributes"]
+    assert (content.created_at, content.expires_at) == (
+        wanted["credential_created_at"],
+        wanted["credential_expires_at"],
+    )
 
 
 # the identity parts of other files

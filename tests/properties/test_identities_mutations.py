@@ -1,5 +1,6 @@
 """Every bit of everything signed, turned over once."""
 
+import contextlib
 from collections.abc import Iterator
 from typing import Final
 
@@ -15,10 +16,16 @@ from ockam_ref.identities.change_history import (
     rotate_identity,
     verify_change_history,
 )
-from ockam_ref.identities.keys import ed25519_from_seed, p256_from_secret
+from ockam_ref.identities.credentials import issue_credential, verify_credential
+from ockam_ref.identities.keys import SigningKey, ed25519_from_seed, p256_from_secret
 from ockam_ref.identities.local import create_local_identity
 from ockam_ref.identities.presentation import decode_presentation, encode_presentation, verify_presentation
-from ockam_ref.identities.purpose_keys import decode_attestation, encode_attestation, verify_secure_channel_key
+from ockam_ref.identities.purpose_keys import (
+    attest_credential_signing_key,
+    decode_attestation,
+    encode_attestation,
+    verify_secure_channel_key,
+)
 
 NOW: Final = 1_700_000_000
 ED25519, P256 = ed25519_from_seed(bytes(32)), p256_from_secret(b"\x01" * 32)
@@ -74,6 +81,35 @@ def test_no_bit_of_a_presentation_can_be_changed() -> None:
         except (DecodeError, VerificationError):
             continue
         accepted.append(bit)
+    assert accepted == []
+
+
+KEY: Final = ed25519_from_seed(b"k" * 32)
+ISSUERS: Final = {
+    "ed25519": (ONE, attest_credential_signing_key(ONE, ED25519, KEY.public, created_at=NOW, expires_at=NOW + 10)),
+    "p256": (ROTATED, attest_credential_signing_key(ROTATED, P256, P256.public, created_at=NOW, expires_at=NOW + 10)),
+}
+
+
+@pytest.mark.spec("CRED-11")
+@pytest.mark.parametrize(("kind", "key"), [("ed25519", KEY), ("p256", P256)])
+def test_no_bit_of_a_credential_can_be_changed(kind: str, key: SigningKey) -> None:
+    issuer, attestation = ISSUERS[kind]
+    encoded = issue_credential(
+        key,
+        attestation,
+        subject=LOCAL.identifier,
+        attributes={b"role": b"member", b"ockam-relay": b"*"},
+        created_at=NOW,
+        expires_at=NOW + 10,
+        subject_change_hash=LOCAL.identity.latest_change_hash,
+    )
+    assert verify_credential(encoded, subject=LOCAL.identifier, authority=issuer, now=NOW)
+    accepted = []
+    for bit, data in flips(encoded):
+        with contextlib.suppress(VerificationError):
+            verify_credential(data, subject=LOCAL.identifier, authority=issuer, now=NOW)
+            accepted.append(bit)
     assert accepted == []
 
 

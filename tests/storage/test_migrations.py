@@ -1,0 +1,84 @@
+"""A store of every earlier version comes up to date, with all that is in it."""
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from ockam_ref.errors import StorageError
+from ockam_ref.storage import schema
+from ockam_ref.storage.identities import IdentityRepository
+from ockam_ref.storage.peers import PeerRepository
+from ockam_ref.storage.purpose_keys import Purpose, PurposeKeyRepository
+from ockam_ref.storage.secret_keys import SecretRepository
+from ockam_ref.storage.store import Store
+from tests.storage.conftest import Run
+from tests.storage.samples import identity, note, notes
+
+OLD: Final = Path(__file__).parent / "old"
+
+
+def restore(name: str, path: Path) -> None:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    connection = sqlite3.connect(path)
+    connection.executescript((OLD / name).read_text(encoding="utf-8"))
+    connection.close()
+    path.chmod(0o600)
+
+
+def tables_of(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    return connection.execute("SELECT type, sql FROM sqlite_master ORDER BY name").fetchall()
+
+
+@pytest.mark.spec("STO-5")
+def test_a_store_of_version_1_keeps_everything(run: Run, path: Path) -> None:
+    async def scenario() -> None:
+        restore("version-1.sql", path)
+        async with await Store.open(path) as store:
+            assert await store.read(schema.version_of) == schema.NEWEST_VERSION
+            alice, peer = identity(1), identity(2, rotations=1)
+            default = await IdentityRepository(store).default()
+            assert default is not None
+            assert default == ("alice", alice.identifier.value, alice.history.encoded, True)
+            assert await SecretRepository(store).signing_secret(b"h" * 32) == (0, b"s" * 32)
+            key = await PurposeKeyRepository(store).get(alice.identifier.value, Purpose.SECURE_CHANNEL)
+            assert key is not None
+            assert (key.attestation, key.handle) == (b"attestation", b"x" * 32)
+            assert await PeerRepository(store).get(peer.identifier.value) == peer.history.encoded
+            await store.write(note("a table that is new"))
+            assert await store.read(notes) == ["a table that is new"]
+
+    run(scenario())
+
+
+@pytest.mark.spec("STO-5")
+def test_every_version_ends_in_the_same_tables(run: Run, path: Path, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with await Store.open(path) as store:
+            newest = await store.read(tables_of)
+        for old in sorted(OLD.glob("version-*.sql")):
+            migrated = tmp_path / old.stem / "state.db"
+            restore(old.name, migrated)
+            async with await Store.open(migrated) as store:
+                assert await store.read(tables_of) == newest
+        assert len(list(OLD.glob("version-*.sql"))) == schema.NEWEST_VERSION - 1
+
+    run(scenario())
+
+
+@pytest.mark.spec("STO-5")
+def test_a_migration_that_fails_changes_nothing(run: Run, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        restore("version-1.sql", path)
+        broken = (*schema.MIGRATIONS, ("CREATE TABLE one (x)", "CREATE TABLE one (x)"))
+        monkeypatch.setattr(schema, "MIGRATIONS", broken)
+        monkeypatch.setattr(schema, "NEWEST_VERSION", len(broken))
+        with pytest.raises(StorageError, match="already exists"):
+            await Store.open(path)
+        connection = sqlite3.connect(path)
+        assert schema.version_of(connection) == 1
+        assert not [sql for _, sql in tables_of(connection) if sql and "member" in sql]
+        connection.close()
+
+    run(scenario())
