@@ -10,10 +10,12 @@ import pytest
 
 from tests.interop.build_peer import AUTHORITY, PEER, PeerBuildError, RustProgram, build
 from tests.interop.harness import (
+    AuthorityProgram,
     CommandLine,
     Implementation,
     Peers,
     Program,
+    python_authority_program,
     python_program,
     rust_authority_program,
     rust_program,
@@ -46,7 +48,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     needed = {program for item in session.items for program in _needed(item)}
     capture = session.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        session.config.stash[_BINARIES] = {program: _build(program) for program in (PEER, AUTHORITY) if program in needed}
+        session.config.stash[_BINARIES] = {
+            program: _build(program) for program in (PEER, AUTHORITY) if program in needed
+        }
 
 
 def _build(program: RustProgram) -> Path | None:
@@ -102,9 +106,15 @@ def rust(peers: Peers, pytestconfig: pytest.Config) -> Program:
 
 
 @pytest.fixture
-def rust_authority(peers: Peers, pytestconfig: pytest.Config) -> Program:
+def rust_authority(peers: Peers, pytestconfig: pytest.Config) -> AuthorityProgram:
     """The Rust authority and its clients; without it as without ``rust``."""
     return rust_authority_program(_binary(pytestconfig, AUTHORITY), peers)
+
+
+@pytest.fixture
+def python_authority(peers: Peers) -> AuthorityProgram:
+    """Our authority and its clients."""
+    return python_authority_program(peers)
 
 
 def _binary(config: pytest.Config, program: RustProgram) -> Path:

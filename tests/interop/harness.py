@@ -221,9 +221,35 @@ def rust_program(binary: Path, peers: Peers) -> Program:
     return Program("rust", [str(binary)], peers)
 
 
-def rust_authority_program(binary: Path, peers: Peers) -> Program:
+class AuthorityProgram(Program):
+    """A program with the options of ``ockam-authority``."""
+
+    def serve(self, who: Sequence[str], trusted: Mapping[str, str], *, ttl_s: int | None = None) -> Event:
+        """Start an authority with these members, whose attributes are written ``NAME=VALUE,...``."""
+        members = ";".join(f"{identifier}:{attributes}" for identifier, attributes in trusted.items())
+        words = ["authority", "--listen", ANY_PORT, *who, *option("--trusted", members or None)]
+        return self._start_authority(words, ttl_s).ready()
+
+    def _start_authority(self, words: Sequence[str], ttl_s: int | None) -> Peer:
+        return self.start(*words, *option("--ttl", None if ttl_s is None else str(ttl_s)))
+
+
+class RustAuthority(AuthorityProgram):
+    """The program of ``rust_authority/``, whose library takes the life of credentials from a variable only."""
+
+    def _start_authority(self, words: Sequence[str], ttl_s: int | None) -> Peer:
+        variables = [] if ttl_s is None else ["env", f"CREDENTIAL_TTL_SECS={ttl_s}"]
+        return self._peers.start("rust authority", [*variables, *self._command, *words])
+
+
+def rust_authority_program(binary: Path, peers: Peers) -> AuthorityProgram:
     """Return the program of ``rust_authority/``."""
-    return Program("rust", [str(binary)], peers)
+    return RustAuthority("rust", [str(binary)], peers)
+
+
+def python_authority_program(peers: Peers) -> AuthorityProgram:
+    """Return our authority and its clients as a program with the same options."""
+    return AuthorityProgram("python", [sys.executable, "-m", "tests.interop.python_peers.authority"], peers)
 
 
 def python_program(peers: Peers) -> Program:

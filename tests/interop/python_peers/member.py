@@ -93,13 +93,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def open_member(node: Node, options: Options) -> Member:
     """Return what the options describe."""
-    identity = _identity(node, options)
+    identity = open_identity(node, options)
     authority = node.learn_identity(bytes.fromhex(options.authority)) if options.authority else None
     policy = parse_policy(options.allow) if options.allow else None
     return Member(node, identity, authority, _shown(node, identity, authority, options), policy)
 
 
-def _identity(node: Node, options: Options) -> LocalIdentity:
+def open_identity(node: Node, options: Options) -> LocalIdentity:
+    """Return the identity that the options describe, or a new one."""
     if not options.secret:
         return node.create_identity()
     key, now = _key(options.secret), int(time())
