@@ -181,7 +181,9 @@ def test_projects_by_name(run: Run) -> None:
         async with await Store.open(None) as store:
             projects = ProjectRepository(store)
             assert await projects.default() is None
-            home = await projects.put(ProjectRow("home", b"authority", b"history", "/ip4/127.0.0.1/tcp/4000/service/api"))
+            home = await projects.put(
+                ProjectRow("home", b"authority", b"history", "/ip4/127.0.0.1/tcp/4000/service/api")
+            )
             assert home.is_default
             work = await projects.put(home._replace(name="work", is_default=False, project_name="Work"))
             assert not work.is_default
