@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "identity": "Make and keep who you are: create, list, show, rotate, export, import, delete.",
     "send": "Send a text along a route and print the reply.",
     "route": "Build a route of many hops, use it and measure each of them.",
+    "passphrase": "Seal the secret keys on this machine with a passphrase.",
     "transports": "List the transports that are installed, and from where.",
     "demo": "Watch a request cross an encrypted portal, in ten seconds.",
 }
