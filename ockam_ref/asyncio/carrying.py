@@ -13,7 +13,6 @@ from ockam_ref.asyncio.handles import (
     UdpInlet,
 )
 from ockam_ref.asyncio.hops import Flow, Hop, RouteLike, to_address, to_flow_controls, to_route
-from ockam_ref.asyncio.plain_side import listen_over_tls, start_over_tls
 from ockam_ref.asyncio.reaching import Reaching
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.observations import (
@@ -23,8 +22,6 @@ from ockam_ref.policies.policy import Policy
 from ockam_ref.policies.resources import Resource
 from ockam_ref.portals import inlet as portal_inlet
 from ockam_ref.portals import outlet as portal_outlet
-from ockam_ref.portals import udp_inlet as portal_udp_inlet
-from ockam_ref.portals import udp_outlet as portal_udp_outlet
 from ockam_ref.portals.connection import MAX_PAYLOAD_BYTES
 from ockam_ref.portals.inlet import PONG_TIMEOUT_S
 from ockam_ref.portals.udp_session import IDLE_S
@@ -78,6 +75,8 @@ class Carrying(Reaching):
         config = portal_inlet.Inlet(onward, peer, pong_timeout, skip_handshake, paused, max_payload_bytes, *controls)
         if tls is None:
             return Inlet(self._driver, *await self._driver.listen(config, listen))
+        from ockam_ref.asyncio.plain_side import listen_over_tls
+
         return Inlet(self._driver, *await listen_over_tls(self._driver, config, listen, tls))
 
     async def create_outlet(
@@ -118,6 +117,8 @@ class Carrying(Reaching):
         )
         if tls is None:
             return Outlet(self._driver, self._driver.start(config))
+        from ockam_ref.asyncio.plain_side import start_over_tls
+
         return start_over_tls(self._driver, config, tls)
 
     # ---- portals for datagrams
@@ -141,6 +142,8 @@ class Carrying(Reaching):
         Raises:
             OckamError: the port is taken, or not ours to take.
         """
+        from ockam_ref.portals import udp_inlet as portal_udp_inlet
+
         onward = to_route(route)
         peer = self._driver.core.peer_of(onward)
         controls = portal_controls(policy, authority)
@@ -166,6 +169,8 @@ class Carrying(Reaching):
         Each session has a socket of its own, which is closed when nothing came for ``idle_timeout`` seconds.  For
         ``policy``, ``authority`` and the controls see ``create_outlet``.
         """
+        from ockam_ref.portals import udp_outlet as portal_udp_outlet
+
         flows = to_flow_controls(consumer_of)
         controls = portal_controls(policy, authority, incoming, outgoing)
         config = portal_udp_outlet.UdpOutlet(
