@@ -12,15 +12,15 @@ from ockam_ref.asyncio.handles import (
     UdpInlet,
 )
 from ockam_ref.asyncio.hops import Flow, Hop, RouteLike, to_address, to_flow_controls, to_route
-from ockam_ref.asyncio.plain_side import listen_over_tls, start_over_tls
 from ockam_ref.asyncio.reaching import Reaching
+from ockam_ref.identities.identifier import Identifier
 from ockam_ref.observations import (
     RelayReady,
 )
+from ockam_ref.policies.policy import Policy
+from ockam_ref.policies.resources import Resource
 from ockam_ref.portals import inlet as portal_inlet
 from ockam_ref.portals import outlet as portal_outlet
-from ockam_ref.portals import udp_inlet as portal_udp_inlet
-from ockam_ref.portals import udp_outlet as portal_udp_outlet
 from ockam_ref.portals.connection import MAX_PAYLOAD_BYTES
 from ockam_ref.portals.inlet import PONG_TIMEOUT_S
 from ockam_ref.portals.udp_session import IDLE_S
@@ -65,6 +65,8 @@ class Carrying(Reaching):
         config = portal_inlet.Inlet(onward, peer, pong_timeout, skip_handshake, paused, max_payload_bytes)
         if tls is None:
             return Inlet(self._driver, *await self._driver.listen(config, listen))
+        from ockam_ref.asyncio.plain_side import listen_over_tls
+
         return Inlet(self._driver, *await listen_over_tls(self._driver, config, listen, tls))
 
     async def create_outlet(
@@ -89,6 +91,8 @@ class Carrying(Reaching):
         config = portal_outlet.Outlet(to_address(address), target, flows, incoming, skip_handshake, max_payload_bytes)
         if tls is None:
             return Outlet(self._driver, self._driver.start(config))
+        from ockam_ref.asyncio.plain_side import start_over_tls
+
         return start_over_tls(self._driver, config, tls)
 
     # ---- portals for datagrams
@@ -104,6 +108,8 @@ class Carrying(Reaching):
         Raises:
             OckamError: the port is taken, or not ours to take.
         """
+        from ockam_ref.portals import udp_inlet as portal_udp_inlet
+
         onward = to_route(route)
         peer = self._driver.core.peer_of(onward)
         worker, endpoint = await self._driver.bind(
@@ -124,6 +130,8 @@ class Carrying(Reaching):
 
         Each session has a socket of its own, which is closed when nothing came for ``idle_timeout`` seconds.
         """
+        from ockam_ref.portals import udp_outlet as portal_udp_outlet
+
         flows = to_flow_controls(consumer_of)
         config = portal_udp_outlet.UdpOutlet(to_address(address), target, flows, incoming, idle_timeout)
         return Outlet(self._driver, self._driver.start(config))
@@ -138,14 +146,23 @@ class Carrying(Reaching):
         prefix: str = "forward_to_",
         consumer_of: Iterable[Flow] = (),
         relays_consumer_of: Iterable[Flow] = (),
+        policy: Policy | Resource | None = None,
+        authority: Identifier | None = None,
     ) -> Service:
-        """Let nodes that connect to us register names under which others reach them."""
+        """Let nodes that connect to us register names under which others reach them.
+
+        With ``policy``, which knows the name as ``relay.name``, or with an ``authority`` alone, whose credential must
+        have the name or ``*`` as its attribute ``ockam-relay``, only those may who come through a secure channel; the
+        listener of these channels needs the same ``authority``.
+        """
         config = relay_service.RelayService(
             to_address(address),
             tuple(map(to_address, aliases)),
             prefix,
             to_flow_controls(consumer_of),
             to_flow_controls(relays_consumer_of),
+            policy,
+            None if authority is None else authority.value,
         )
         return self._service(config)
 

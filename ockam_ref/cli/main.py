@@ -14,8 +14,10 @@ COMMANDS: Final = {
     "udp-outlet": "Make a UDP service reachable through a hub or a listener.",
     "udp-inlet": "Open a local UDP port that leads to a UDP outlet.",
     "rendezvous": "Tell nodes behind NATs their public addresses.",
+    "identity": "Make and keep who you are: create, list, show, rotate, export, import, delete.",
     "send": "Send a text along a route and print the reply.",
     "route": "Build a route of many hops, use it and measure each of them.",
+    "passphrase": "Seal the secret keys on this machine with a passphrase.",
     "transports": "List the transports that are installed, and from where.",
     "demo": "Watch a request cross an encrypted portal, in ten seconds.",
 }

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from ockam_ref.errors import ErrorCode
-from ockam_ref.policies.expression import MAX_DEPTH, Expression, Ident, List, Str
+from ockam_ref.policies.expression import HEX_DIGITS, MAX_DEPTH, Expression, Ident, List, Str
 from ockam_ref.policies.syntax import MAX_TEXT_LENGTH, PolicySyntaxError
 
 SUBJECT: Final = "subject."
@@ -152,7 +152,6 @@ def _print_leaf(leaf: Name | NameValue | Identified | Empty) -> str:
 _FIRST: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-")
 _REST: Final = _FIRST | frozenset("0123456789.")
 _SPACE: Final = frozenset(" \t\r\n")
-_HEX_DIGITS: Final = frozenset("0123456789abcdefABCDEF")
 _IDENTIFIER_LENGTH: Final = 65
 
 
@@ -296,7 +295,7 @@ class _Reader:
 
 
 def _is_identifier(name: str) -> bool:
-    return len(name) == _IDENTIFIER_LENGTH and name[0] == "I" and _HEX_DIGITS.issuperset(name[1:])
+    return len(name) == _IDENTIFIER_LENGTH and name[0] == "I" and HEX_DIGITS.issuperset(name[1:])
 
 
 _MEANT: Final = {"AND": "and", "OR": "or", "NOT": "not", "&&": "and", "||": "or", "!": "not", "==": "="}

@@ -229,6 +229,8 @@ def _escape(character: str) -> str:
 _FIRST_OF_NAME: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ!$%&*/<=>?~_^")
 _REST_OF_NAME: Final = _FIRST_OF_NAME | frozenset("0123456789.+-:@")
 _NO_NAMES: Final = frozenset(("true", "false", "inf", "nan"))
+_NAN_WITH_PAYLOAD: Final = "nan:0x"
+HEX_DIGITS: Final = frozenset("0123456789abcdefABCDEF")
 
 
 def is_name(text: str) -> bool:
@@ -238,4 +240,11 @@ def is_name(text: str) -> bool:
 
 def is_plain_name(text: str) -> bool:
     """Return whether the text, as it is, reads as a name."""
-    return is_name(text) and text not in _NO_NAMES and text[0] != "$" and not text.startswith("nan:0x")
+    if not is_name(text) or text in _NO_NAMES or text[0] == "$":
+        return False
+    return not (text.startswith(_NAN_WITH_PAYLOAD) and are_digits(text[len(_NAN_WITH_PAYLOAD) :], HEX_DIGITS))
+
+
+def are_digits(text: str, digits: frozenset[str]) -> bool:
+    """Return whether these are digits, with single underscores between them."""
+    return all(part and digits.issuperset(part) for part in text.split("_"))

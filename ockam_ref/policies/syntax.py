@@ -10,6 +10,7 @@ from typing import Final
 from ockam_ref.errors import DecodeError, ErrorCode, OckamError
 from ockam_ref.policies.expression import (
     FALSE,
+    HEX_DIGITS,
     MAX_DEPTH,
     MAX_INT,
     MIN_INT,
@@ -22,6 +23,7 @@ from ockam_ref.policies.expression import (
     List,
     Seq,
     Str,
+    are_digits,
     incomparable_neighbours,
     is_name,
 )
@@ -240,12 +242,12 @@ class _Reader:
 
     def _number(self, token: str, start: int) -> Expression | None:
         digits = token[1:] if token[0] in "+-" else token
-        if digits in ("inf", "nan"):
+        if digits == "inf":
             return Float(float(token))
-        if digits.startswith("nan:0x") and _are_digits(digits[6:], _HEX_DIGITS):
-            return Float(float("nan"))
+        if digits == "nan" or (digits.startswith("nan:0x") and are_digits(digits[6:], HEX_DIGITS)):
+            return Float(float("nan"))  # the peer drops sign and payload too
         is_hex = digits.startswith("0x")
-        if _are_digits(digits[2:] if is_hex else digits, _HEX_DIGITS if is_hex else _DIGITS):
+        if are_digits(digits[2:] if is_hex else digits, HEX_DIGITS if is_hex else _DIGITS):
             return Int(self._whole(token, digits, start))
         return Float(float(token)) if _is_decimal(digits) else None
 
@@ -289,7 +291,7 @@ class _Reader:
         if character == "u":
             return self._code_point(start)
         pair = character + self._next(start)
-        if _HEX_DIGITS.issuperset(pair):
+        if HEX_DIGITS.issuperset(pair):
             return bytes.fromhex(pair)
         raise self._fail(
             self._at - 2, "no escape; there are \\t \\n \\r \\\" \\' \\\\ \\u{…} and two hexadecimal digits"
@@ -311,17 +313,11 @@ _CONSTANTS: Final = {"true": TRUE, "false": FALSE}
 _SIMPLE_ESCAPES: Final = {"t": b"\t", "n": b"\n", "r": b"\r", '"': b'"', "'": b"'", "\\": b"\\"}
 _DIGITS: Final = frozenset("0123456789")
 _DIGITS_OF_64_BITS: Final = 19
-_HEX_DIGITS: Final = _DIGITS | frozenset("abcdefABCDEF")
-
-
-def _are_digits(text: str, digits: frozenset[str]) -> bool:
-    """Return whether these are digits, with single underscores between them."""
-    return all(part and digits.issuperset(part) for part in text.split("_"))
 
 
 def _are_digits_with_underscores(text: str) -> bool:
     """Return whether these are hexadecimal digits, the first and the last one among them, with underscores between."""
-    return text[:1] in _HEX_DIGITS and text[-1:] in _HEX_DIGITS and _HEX_DIGITS.issuperset(text.replace("_", ""))
+    return text[:1] in HEX_DIGITS and text[-1:] in HEX_DIGITS and HEX_DIGITS.issuperset(text.replace("_", ""))
 
 
 def _is_decimal(text: str) -> bool:

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 
 from tests.benchmarks.contenders import Contender, contenders, environment, rust_binary
 from tests.benchmarks.measure import FULL, QUICK, Effort, Figures, measure, medians
-from tests.benchmarks.report import RUST, figures_table, goals_of, goals_table
+from tests.benchmarks.report import KEPT_CREDENTIAL, NEW_CREDENTIALS, RUST, figures_table, goals_of, goals_table
 from tests.benchmarks.start_up import start_up
 from tests.interop.harness import Peers
 from tests.processes import ProcessError
@@ -109,9 +109,14 @@ def _tunnels(wanted: list[Contender], effort: Effort) -> dict[str, list[Figures]
 
 
 def _channels(effort: Effort) -> dict[str, float]:
-    """Return the median rate of secure channels of either implementation, in turns."""
+    """Return the median rate of secure channels of either implementation, and of ours with credentials, in turns."""
     count = ["--count", str(effort.channels)]
-    programs = {"ours": [sys.executable, "-m", "tests.benchmarks.channels", *count]}
+    ours = [sys.executable, "-m", "tests.benchmarks.channels", *count]
+    programs = {
+        "ours": ours,
+        KEPT_CREDENTIAL: [*ours, "--credentials", "kept"],
+        NEW_CREDENTIALS: [*ours, "--credentials", "new"],
+    }
     binary, missing = rust_binary()
     if binary is None:
         say(f"{CHANNELS} of {RUST}: not measured, {missing}")
