@@ -24,6 +24,13 @@ def authority_by_name(request: pytest.FixtureRequest, rust_authority: AuthorityP
     return lambda name: rust_authority if name == "rust" else request.getfixturevalue("python_authority")
 
 
+@pytest.fixture
+def nodes(request: pytest.FixtureRequest) -> tuple[Program, Program]:
+    """Return who asks and who serves."""
+    asking, serving = request.param
+    return request.getfixturevalue(asking), request.getfixturevalue(serving)
+
+
 class Running:
     """An authority that serves, and who may do what there."""
 
@@ -38,12 +45,17 @@ class Running:
         return ["--authority", self.who.history, "--authority-at", self.listen]
 
 
-pairs = pytest.mark.parametrize("client", IMPLEMENTATIONS)
 servers = pytest.mark.parametrize("server", IMPLEMENTATIONS)
+mixed_nodes = pytest.mark.parametrize("nodes", [("program", "rust"), ("rust", "program")], indirect=True)
+mixed = pytest.mark.parametrize(("server", "client"), [("python", "rust"), ("rust", "python")])
+with_control = pytest.mark.parametrize(("server", "client"), [("python", "rust"), ("rust", "python"), ("rust", "rust")])
+"""What Rust does with itself shows that the test tests what it should."""
+
+LIFE_S: Final = 3
+"""Seconds for which a credential is valid that is to be refreshed."""
 
 
-@servers
-@pairs
+@with_control
 def test_members_get_credentials_and_others_do_not(
     server: str, client: str, authority_by_name: AuthorityByName
 ) -> None:
@@ -61,8 +73,7 @@ def test_members_get_credentials_and_others_do_not(
     assert "unauthorized member" in asker.refusal("credential", *person().options, *authority.options)
 
 
-@servers
-@pairs
+@mixed
 @pytest.mark.parametrize("form", ["exported", "legacy"])
 def test_a_ticket_enrolls_as_often_as_it_says(
     server: str, client: str, form: str, authority_by_name: AuthorityByName
@@ -88,8 +99,7 @@ def test_a_ticket_enrolls_as_often_as_it_says(
         first, second = person(), person()
 
 
-@servers
-@pairs
+@with_control
 def test_enrollers_add_list_and_remove_members(server: str, client: str, authority_by_name: AuthorityByName) -> None:
     enroller, member = person(), person()
     authority = Running(authority_by_name(server), enroller=(enroller, ENROLLER))
@@ -113,34 +123,25 @@ def test_enrollers_add_list_and_remove_members(server: str, client: str, authori
 
 
 @servers
-@pytest.mark.parametrize(("asking", "serving"), [("python", "rust"), ("rust", "python"), ("rust", "rust")])
+@mixed_nodes
 def test_a_credential_is_refreshed_on_an_open_channel(
-    server: str,
-    asking: str,
-    serving: str,
-    authority_by_name: AuthorityByName,
-    rust: Program,
-    program: Program,
+    server: str, nodes: tuple[Program, Program], authority_by_name: AuthorityByName
 ) -> None:
-    """A credential lives four seconds here, and the second message comes after that."""
-    nodes = {"rust": rust, "python": program}
-    who, node, fixed = person(), person(), person()
+    asking, serving = nodes
+    who, fixed = person(), person()
     members = {"who": (who, "cluster=production"), "fixed": (fixed, "cluster=production")}
     authority = Running(authority_by_name(server), ttl_s=LIFE_S, **members)
-    guarded = ["--authority", authority.who.history, "--allow", 'cluster="production"']
-    listen = nodes[serving].start("node", "--listen", ANY_PORT, *node.options, *guarded).ready()["listen"]
+    vouching = ["--authority", authority.who.history]
+    guarded = serving.start("node", "--listen", ANY_PORT, *vouching, "--allow", 'cluster="production"')
+    way = way_options(Direct(guarded.ready()["listen"]))
     stale = authority_by_name(server).ask("credential", *fixed.options, *authority.options)["credential_hex"]
 
     def twice(who: Person, *words: str) -> Peer:
+        # The second message comes when the first credential has expired.
         text = ["--channel", "--text", "hello", "--again-after", str(LIFE_S + 2), "--timeout", "2"]
-        way = way_options(Direct(listen))
-        return nodes[asking].start("echo", *way, *text, *who.options, "--authority", authority.who.history, *words)
+        return asking.start("echo", *way, *text, *who.options, *vouching, *words)
 
     refreshing = twice(who, "--authority-at", authority.listen, "--gap", "1")
     expiring = twice(fixed, "--credential", stale)
     assert refreshing.event("done")
     assert expiring.event("error")["message"]
-
-
-LIFE_S: Final = 4
-"""Seconds for which a credential is valid that is to be refreshed."""
