@@ -214,11 +214,13 @@ class Node(FindingPaths, Carrying, Knowing):
         consumer_of: Iterable[Flow] = (),
         authority: Identifier | None = None,
         credential: CredentialSource = None,
+        admits: AccessControl = ALLOW_ALL,
     ) -> SecureChannelListener:
         """Answer handshakes at ``address``.
 
         What peers say of themselves counts where the ``authority``, an identity that this node has learnt, vouches for
-        it; ``credential`` is what we show of ourselves, for ever or as long as the retriever gives it.
+        it; ``credential`` is what we show of ourselves, for ever or as long as the retriever gives it.  A channel lives
+        for as long as ``admits``, an ``AllowByPolicy`` for instance, allows its peer.
 
         Raises:
             OckamError: the retriever has no credential.
@@ -233,6 +235,7 @@ class Node(FindingPaths, Carrying, Knowing):
             to_flow_controls(consumer_of),
             None if authority is None else authority.value,
             shown,
+            admits,
         )
         worker = self._driver.start(config)
         presenter = Presenter(self._driver, worker, identity, credential)
@@ -248,8 +251,9 @@ class Node(FindingPaths, Carrying, Knowing):
         timeout: float = initiator.HANDSHAKE_TIMEOUT_S,  # noqa: ASYNC109  # the core's own timer
         authority: Identifier | None = None,
         credential: CredentialSource = None,
+        admits: AccessControl = ALLOW_ALL,
     ) -> SecureChannel:
-        """Open a channel to the listener at the end of the route; ``authority`` and ``credential`` as for a listener.
+        """Open a channel to the listener at the end of the route; the last three arguments are as for a listener.
 
         Raises:
             MisuseError: the first hop does not exist.
@@ -261,7 +265,7 @@ class Node(FindingPaths, Carrying, Knowing):
         flow, identity = fresh_flow_control_id(), self._presented.newest(identity)
         deadline = monotonic() + timeout
         vouching = None if authority is None else authority.value
-        config = initiator.SecureChannel(identity, onward, flow, to_trust(trust), timeout, vouching, shown)
+        config = initiator.SecureChannel(identity, onward, flow, to_trust(trust), timeout, vouching, shown, admits)
         worker, life = self._driver.start_followed(config)
         presenter = Presenter(self._driver, worker, identity, credential)
         self._presented.note(worker, identity, presenter)
