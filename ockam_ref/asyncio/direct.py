@@ -11,7 +11,8 @@ from ockam_ref.asyncio.node import Node
 from ockam_ref.asyncio.watching import Stream
 from ockam_ref.errors import OckamError
 from ockam_ref.observations import Observation, PunctureClosed, PunctureOpened, PunctureSilent
-from ockam_ref.steady.link import DIRECT_PACKET_BYTES, RELAYED_PACKET_BYTES
+from ockam_ref.steady.limits import RELAYED_PACKET_BYTES
+from ockam_ref.steady.link import DIRECT_PACKET_BYTES
 
 FIRST_PAUSE_S: Final = 1.0
 """The pause before a puncture is tried again; each further pause is twice as long, until one has opened."""

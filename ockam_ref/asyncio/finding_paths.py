@@ -17,14 +17,10 @@ from ockam_ref.observations import (
     PunctureNegotiated,
     SteadyLinkMoved,
 )
-from ockam_ref.puncture import initiator as puncture_initiator
-from ockam_ref.puncture import listener as puncture_listener
-from ockam_ref.puncture import rendezvous_service
 from ockam_ref.puncture.ends import ANY_ADDRESS
-from ockam_ref.puncture.rendezvous_client import RENDEZVOUS_TIMEOUT_S
+from ockam_ref.puncture.limits import ACKNOWLEDGE_TIMEOUT_S, RENDEZVOUS_TIMEOUT_S
 from ockam_ref.routing.access_control import ALLOW_ALL, AccessControl
-from ockam_ref.steady import initiator as steady_initiator
-from ockam_ref.steady import listener as steady_listener
+from ockam_ref.steady.limits import OPEN_TIMEOUT_S
 from ockam_ref.wire.address import UDP, Address, local
 from ockam_ref.wire.route import Route, format_route
 from ockam_transports.host_port import parse_host_port
@@ -41,6 +37,8 @@ class FindingPaths(Reaching):
         Raises:
             OckamError: the port is taken, or not ours to take.
         """
+        from ockam_ref.puncture import rendezvous_service
+
         bind = await self.udp_bind(listen)
         worker = rendezvous_service.RendezvousService(to_address(address), (bind.flow_control_id,))
         try:
@@ -62,6 +60,8 @@ class FindingPaths(Reaching):
 
         Each puncture has a socket of its own, bound at ``bind``.
         """
+        from ockam_ref.puncture import listener as puncture_listener
+
         flow = fresh_flow_control_id()
         config = puncture_listener.PunctureListener(
             to_address(address), to_rendezvous(rendezvous), flow, to_flow_controls(consumer_of), incoming, bind
@@ -74,7 +74,7 @@ class FindingPaths(Reaching):
         *,
         rendezvous: str,
         bind: str = ANY_ADDRESS,
-        timeout: float = puncture_initiator.ACKNOWLEDGE_TIMEOUT_S,  # noqa: ASYNC109  # the core's own timer
+        timeout: float = ACKNOWLEDGE_TIMEOUT_S,  # noqa: ASYNC109  # the core's own timer
     ) -> Puncture:
         """Negotiate a puncture with the listener at the end of the route; see its ``wait_open``.
 
@@ -84,6 +84,8 @@ class FindingPaths(Reaching):
             MisuseError: the first hop does not exist.
             OckamError: ``TIMEOUT`` or ``REFUSED``, with the reason.
         """
+        from ockam_ref.puncture import initiator as puncture_initiator
+
         onward = to_route(route)
         self._check_first_hop(onward)
         flow = fresh_flow_control_id()
@@ -98,6 +100,8 @@ class FindingPaths(Reaching):
 
     async def steady_listen(self, address: Hop = "steady", *, consumer_of: Iterable[Flow] = ()) -> SteadyListener:
         """Let nodes of ours that reach ``address``, by whichever paths, open links that outlive a path."""
+        from ockam_ref.steady import listener as steady_listener
+
         flow = fresh_flow_control_id()
         config = steady_listener.SteadyListener(to_address(address), flow, to_flow_controls(consumer_of))
         return SteadyListener(self._driver, self._driver.start(config), flow)
@@ -106,7 +110,7 @@ class FindingPaths(Reaching):
         self,
         route: RouteLike,
         *,
-        timeout: float = steady_initiator.OPEN_TIMEOUT_S,  # noqa: ASYNC109  # the core's own timer
+        timeout: float = OPEN_TIMEOUT_S,  # noqa: ASYNC109  # the core's own timer
     ) -> SteadyLink:
         """Open a link to the steady listener at the end of the route; its ``move`` gives it another path.
 
@@ -114,6 +118,8 @@ class FindingPaths(Reaching):
             MisuseError: the first hop does not exist.
             OckamError: ``TIMEOUT``, the other node did not answer.
         """
+        from ockam_ref.steady import initiator as steady_initiator
+
         onward = to_route(route)
         self._check_first_hop(onward)
         flow = fresh_flow_control_id()

@@ -16,8 +16,8 @@ from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.local import LocalIdentity
 from ockam_ref.machine import FlowControlId
 from ockam_ref.observations import ChannelOpened, PunctureNegotiated, RelayReady
-from ockam_ref.puncture.puncture import OPEN_TIMEOUT_S
-from ockam_ref.steady.link import RELAYED_PACKET_BYTES
+from ockam_ref.puncture.limits import OPEN_TIMEOUT_S
+from ockam_ref.steady.limits import RELAYED_PACKET_BYTES
 from ockam_ref.wire.address import Address
 from ockam_transports.base import Endpoint, Listener
 

@@ -8,7 +8,7 @@ from typing import Final, Self
 
 from ockam_ref.asyncio.node import Node
 from ockam_ref.errors import ErrorCode, OckamError
-from ockam_ref.puncture.rendezvous_client import RENDEZVOUS_TIMEOUT_S
+from ockam_ref.puncture.limits import RENDEZVOUS_TIMEOUT_S
 from ockam_ref.wire.address import UDP
 from ockam_ref.wire.rendezvous_message import (
     RendezvousPong,

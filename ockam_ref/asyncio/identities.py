@@ -10,7 +10,7 @@ from functools import partial
 from time import time
 from typing import Final, NamedTuple, TypeVar
 
-from ockam_ref.asyncio.purpose_keys import USES, CredentialKey, PurposeKeys
+from ockam_ref.asyncio.purpose_keys import USES, IssuingKey, PurposeKeys
 from ockam_ref.errors import DecodeError, ErrorCode, MisuseError, OckamError, VaultError, VerificationError
 from ockam_ref.identities.change_history import (
     DEFAULT_IDENTITY_TTL_S,
@@ -23,9 +23,10 @@ from ockam_ref.identities.change_history import (
 from ockam_ref.identities.identifier import Identifier, parse_identifier
 from ockam_ref.identities.keys import KeyKind, signing_key_from_secret
 from ockam_ref.identities.local import LocalIdentity
+from ockam_ref.identities.purpose_keys import AttestationData, decode_attestation, unverified_attestation_data
 from ockam_ref.identities.renewal import earlier_keys
 from ockam_ref.storage.identities import IdentityRepository, IdentityRow, delete_identity, update_identity
-from ockam_ref.storage.purpose_keys import delete_purpose_key, list_purpose_keys
+from ockam_ref.storage.purpose_keys import PurposeKeyRepository, delete_purpose_key, list_purpose_keys
 from ockam_ref.storage.secret_keys import SecretRepository, SecretUse, delete_secret
 from ockam_ref.storage.store import Store
 from ockam_ref.vault.handles import signing_key_handle
@@ -34,7 +35,7 @@ from ockam_ref.vault.vault import software_vault
 
 T = TypeVar("T")
 
-DEFAULT_NAME: Final = "default"
+DEFAULT_NAME: Final = "me"
 """The name of an identity that was made because one was needed."""
 
 MAX_ATTEMPTS: Final = 8
@@ -98,6 +99,15 @@ class Identities:
         """
         return (await self.get(name)).identity.history.encoded
 
+    async def attested(self, name: str | None = None) -> tuple[AttestationData, ...]:
+        """Return what an identity attests of its purpose keys; whether that still counts is not looked at.
+
+        Raises:
+            MisuseError: ``NOT_FOUND``.
+        """
+        rows = await PurposeKeyRepository(self._store).list((await self.get(name)).identity.identifier.value)
+        return tuple(unverified_attestation_data(decode_attestation(row.attestation)) for row in rows)
+
     # ---- making, opening
 
     async def create(
@@ -140,7 +150,7 @@ class Identities:
             return await self._create_wanted(name or DEFAULT_NAME)
         return await self._until_current(stored.name, self._purpose_keys.for_channels)
 
-    async def credential_key(self, name: str | None = None) -> CredentialKey:
+    async def issuing_key(self, name: str | None = None) -> IssuingKey:
         """Return the key with which an identity signs credentials; made, kept and replaced as that for channels is.
 
         Raises:
@@ -154,13 +164,14 @@ class Identities:
 
         Raises:
             DecodeError: no history.
-            VerificationError: a history that does not hold.
+            VerificationError: a history that does not hold, or whose latest key begins in the future.
             MisuseError: ``KEY_MISMATCH``, that is not its latest key; ``NAME_TAKEN``, ``BAD_NAME``.
         """
         identity = verify_change_history(decode_change_history(history))
         kind = identity.latest_key.kind
         if signing_key_from_secret(kind, secret).public != identity.latest_key:
             raise MisuseError(ErrorCode.KEY_MISMATCH, "the secret key is not the latest one of that change history")
+        self._purpose_keys.now_for(identity)
         handle = signing_key_handle(identity.latest_key)
         known = await self._rows.find(identity.identifier.value)
         if known is not None:
@@ -184,12 +195,13 @@ class Identities:
 
         Raises:
             MisuseError: ``NOT_FOUND``; ``HISTORY_CONFLICT``, another process has rotated it at the same moment.
+            VerificationError: ``BAD_ATTESTATION``, the key that there is begins in the future.
         """
         stored = await self.get(name)
         old, signing = stored.identity, self.vault.identity_vault
         old_key = await signing.signing_key(signing_key_handle(old.latest_key))
+        start = self._purpose_keys.now_for(old)
         handle = await signing.generate_signing_secret_key(old.latest_key.kind if kind is None else kind)
-        start = max(self._now(), old.valid_from)  # a clock that was set back does not lead to a broken history
         new_key = await signing.signing_key(handle)
         rotated = rotate_identity(old, old_key, new_key, valid_from=start, valid_until=start + ttl_s)
         try:
@@ -263,6 +275,8 @@ class Identities:
                     raise
                 continue
             except VerificationError as error:
+                if self._now() < identity.valid_from:
+                    raise
                 advice = f"'ockam-ref identity rotate {name}' gives the identity a new key"
                 raise VerificationError(error.code, f"{error}; {advice}") from error
             if found is not None:

@@ -18,6 +18,7 @@ from ockam_ref.asyncio.handles import (
     WorkerHandle,
 )
 from ockam_ref.asyncio.hops import Flow, Hop, RouteLike, to_address, to_flow_controls, to_route
+from ockam_ref.asyncio.knowing import Knowing
 from ockam_ref.asyncio.presented import PresentedIdentities
 from ockam_ref.asyncio.presenting import Presenter
 from ockam_ref.asyncio.running import fresh_address, fresh_flow_control_id
@@ -58,11 +59,11 @@ ROOT: Final = local("app")
 """The mailbox from which ``send`` sends; the peer's root context has the same name."""
 
 
-class Node(FindingPaths, Carrying):
+class Node(FindingPaths, Carrying, Knowing):
     """A node.  ``async with Node.create() as node`` starts it and, at the end, stops everything within a second.
 
-    Its methods stand in four places: messages, identities, channels and workers here; how it reaches other nodes in
-    ``Reaching``, direct paths in ``FindingPaths``, portals and relays in ``Carrying``.
+    Its methods stand in five places: messages, identities, channels and workers here; how it reaches other nodes in
+    ``Reaching``, direct paths in ``FindingPaths``, portals and relays in ``Carrying``, its tables in ``Knowing``.
     """
 
     def __init__(self, *, tap: Tap | None = None, transports: Iterable[TransportPlugin] = ()) -> None:
@@ -174,18 +175,6 @@ class Node(FindingPaths, Carrying):
         """Return a new identity; its keys live in memory only."""
         return create_local_identity(os.urandom(32), os.urandom(32), now().unix)
 
-    def replace_identity(self, identity: LocalIdentity, credential: bytes | None = None) -> None:
-        """Use these keys of the identity from now on: it was rotated, or a purpose key was renewed.
-
-        Channels that are open tell their peers, and what is opened later presents them too, even with the identity as
-        it was before.  Without a ``credential`` the one presented so far stays.
-        """
-        self._presented.replace(identity, credential)
-
-    def presented_identities(self) -> list[LocalIdentity]:
-        """Return the identities that channels and listeners of this node present, each with its newest keys."""
-        return self._presented.all()
-
     def learn_identity(self, history: bytes) -> Identifier:
         """Take the change history of an identity that we trust, such as an authority, and never forget it.
 
@@ -225,11 +214,13 @@ class Node(FindingPaths, Carrying):
         consumer_of: Iterable[Flow] = (),
         authority: Identifier | None = None,
         credential: CredentialSource = None,
+        admits: AccessControl = ALLOW_ALL,
     ) -> SecureChannelListener:
         """Answer handshakes at ``address``.
 
         What peers say of themselves counts where the ``authority``, an identity that this node has learnt, vouches for
-        it; ``credential`` is what we show of ourselves, for ever or as long as the retriever gives it.
+        it; ``credential`` is what we show of ourselves, for ever or as long as the retriever gives it.  A channel lives
+        for as long as ``admits``, an ``AllowByPolicy`` for instance, allows its peer.
 
         Raises:
             OckamError: the retriever has no credential.
@@ -244,6 +235,7 @@ class Node(FindingPaths, Carrying):
             to_flow_controls(consumer_of),
             None if authority is None else authority.value,
             shown,
+            admits,
         )
         worker = self._driver.start(config)
         presenter = Presenter(self._driver, worker, identity, credential)
@@ -259,8 +251,9 @@ class Node(FindingPaths, Carrying):
         timeout: float = initiator.HANDSHAKE_TIMEOUT_S,  # noqa: ASYNC109  # the core's own timer
         authority: Identifier | None = None,
         credential: CredentialSource = None,
+        admits: AccessControl = ALLOW_ALL,
     ) -> SecureChannel:
-        """Open a channel to the listener at the end of the route; ``authority`` and ``credential`` as for a listener.
+        """Open a channel to the listener at the end of the route; the last three arguments are as for a listener.
 
         Raises:
             MisuseError: the first hop does not exist.
@@ -272,7 +265,7 @@ class Node(FindingPaths, Carrying):
         flow, identity = fresh_flow_control_id(), self._presented.newest(identity)
         deadline = monotonic() + timeout
         vouching = None if authority is None else authority.value
-        config = initiator.SecureChannel(identity, onward, flow, to_trust(trust), timeout, vouching, shown)
+        config = initiator.SecureChannel(identity, onward, flow, to_trust(trust), timeout, vouching, shown, admits)
         worker, life = self._driver.start_followed(config)
         presenter = Presenter(self._driver, worker, identity, credential)
         self._presented.note(worker, identity, presenter)

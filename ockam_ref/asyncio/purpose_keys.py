@@ -9,11 +9,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
 
-from ockam_ref.errors import OckamError, VaultError
+from ockam_ref.errors import ErrorCode, OckamError, VaultError, VerificationError
 from ockam_ref.identities.change_history import VerifiedIdentity
 from ockam_ref.identities.keys import KeyKind, SigningKey
 from ockam_ref.identities.local import LocalIdentity, open_local_identity
 from ockam_ref.identities.purpose_keys import (
+    MAX_CLOCK_SKEW_S,
     PurposeKeyAttestation,
     attest_credential_signing_key,
     decode_attestation,
@@ -43,7 +44,7 @@ USES: Final = {Purpose.SECURE_CHANNEL: SecretUse.X25519, Purpose.CREDENTIALS: Se
 """Under which use the secret of a purpose key is stored."""
 
 
-class CredentialKey(NamedTuple):
+class IssuingKey(NamedTuple):
     """What signs credentials for an identity; the attestation travels with them and ends at ``expires_at``."""
 
     identity: VerifiedIdentity
@@ -61,6 +62,20 @@ class PurposeKeys:
         self._clock = clock
         self._rows = PurposeKeyRepository(store)
 
+    def now_for(self, identity: VerifiedIdentity) -> int:
+        """Return the time; where the clock was set back a little, the time at which the identity's key began.
+
+        Raises:
+            VerificationError: ``BAD_ATTESTATION``, the key begins in the future.
+        """
+        now = self._clock()
+        if identity.valid_from - now > MAX_CLOCK_SKEW_S:
+            raise VerificationError(
+                ErrorCode.BAD_ATTESTATION,
+                f"the key of {identity.identifier} begins in {identity.valid_from - now} seconds: is the clock right?",
+            )
+        return max(now, identity.valid_from)
+
     async def for_channels(self, identity: VerifiedIdentity) -> LocalIdentity | None:
         """Return the identity with its key for secure channels, or ``None`` if it was changed meanwhile.
 
@@ -68,7 +83,7 @@ class PurposeKeys:
             VaultError: ``KEY_NOT_FOUND``, also if the identity was rotated or deleted meanwhile.
             VerificationError: ``BAD_ATTESTATION``, the identity's key may not attest any more.
         """
-        now, channels = self._clock(), self._vault.secure_channel_vault
+        now, channels = self.now_for(identity), self._vault.secure_channel_vault
         signing_key = await self._signing_key(identity)
         row = await self._rows.get(identity.identifier.value, Purpose.SECURE_CHANNEL)
         if row is not None:
@@ -88,17 +103,17 @@ class PurposeKeys:
             await channels.delete_static_x25519_secret_key(handle)
         return local if is_written else None
 
-    async def for_credentials(self, identity: VerifiedIdentity) -> CredentialKey | None:
+    async def for_credentials(self, identity: VerifiedIdentity) -> IssuingKey | None:
         """Return the key with which the identity signs credentials; as ``for_channels`` in all else."""
-        now, vault = self._clock(), self._vault.credential_vault
+        now, vault = self.now_for(identity), self._vault.credential_vault
         signing_key = await self._signing_key(identity)
         row = await self._rows.get(identity.identifier.value, Purpose.CREDENTIALS)
         if row is not None:
             attestation = decode_attestation(row.attestation)
             key = usable_credential_signing_key(attestation, subject=identity, now=now)
-            signing = None if key is None else await self._credential_key(signing_key_handle(key.public))
+            signing = None if key is None else await self._issuing_key(signing_key_handle(key.public))
             if key is not None and signing is not None:
-                return CredentialKey(identity, signing, attestation, key.expires_at)
+                return IssuingKey(identity, signing, attestation, key.expires_at)
         handle = await vault.generate_signing_secret_key(KeyKind.ED25519)
         try:
             new, expires_at = await vault.signing_key(handle), expiry_of_new(identity, now)
@@ -112,7 +127,7 @@ class PurposeKeys:
             raise
         if not is_written:
             await vault.delete_signing_secret_key(handle)
-        return CredentialKey(identity, new, attestation, expires_at) if is_written else None
+        return IssuingKey(identity, new, attestation, expires_at) if is_written else None
 
     async def _signing_key(self, identity: VerifiedIdentity) -> SigningKey:
         return await self._vault.identity_vault.signing_key(signing_key_handle(identity.latest_key))
@@ -123,7 +138,7 @@ class PurposeKeys:
         except VaultError:  # the peer would fail with it; a new key serves as well
             return None
 
-    async def _credential_key(self, handle: SigningKeyHandle) -> SigningKey | None:
+    async def _issuing_key(self, handle: SigningKeyHandle) -> SigningKey | None:
         try:
             return await self._vault.credential_vault.signing_key(handle)
         except VaultError:  # the peer would fail with it; a new key serves as well

@@ -14,12 +14,10 @@ from ockam_ref.asyncio.hops import Flow, RouteLike, to_flow_controls, to_route
 from ockam_ref.asyncio.running import Running, fresh_flow_control_id
 from ockam_ref.errors import ErrorCode, MisuseError, OckamError
 from ockam_ref.events import HopWanted
-from ockam_ref.links import connector, datagram_connector, link_listener, node_link, typed_hop
+from ockam_ref.links import connector, link_listener, node_link, typed_hop
 from ockam_ref.links.forms import find_form
-from ockam_ref.links.udp_endpoint import UdpEndpoint
 from ockam_ref.wire.address import UDP, Address, any_of_type
 from ockam_ref.wire.route import Route
-from ockam_transports import udp
 from ockam_transports.base import LinkKind, TransportPlugin
 from ockam_transports.connecting import CONNECT_TIMEOUT_S
 
@@ -122,6 +120,9 @@ class Reaching(Running):
             MisuseError: an address cannot be read.
             OckamError: the port is taken, or the peer's name has no address.
         """
+        from ockam_ref.links.udp_endpoint import UdpEndpoint
+        from ockam_transports import udp
+
         only = None if peer is None else await udp.resolve(peer, beside=address)
         flow = fresh_flow_control_id()
         flows = to_flow_controls(consumer_of)
@@ -189,6 +190,8 @@ class Reaching(Running):
             if transport_type != UDP:
                 message = f"hops over {plugin.name} cannot be resolved: of the transports of datagrams only UDP can"
                 raise OckamError(ErrorCode.MISUSE, message)
+            from ockam_ref.links import datagram_connector
+
             bind = await self.udp_bind(ANY_UDP)
             if any_of_type(transport_type) in core:  # another caller was faster
                 await bind.close()

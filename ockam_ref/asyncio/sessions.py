@@ -17,9 +17,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
-from ockam_ref.asyncio.direct import DirectPath
 from ockam_ref.asyncio.handles import (
     Handle,
     Inlet,
@@ -43,6 +42,9 @@ from ockam_ref.observations import ConnectionClosed, ConnectionOpened, SteadyLin
 from ockam_ref.portals.inlet import PONG_TIMEOUT_S
 from ockam_ref.portals.udp_session import IDLE_S
 from ockam_ref.wire.address import Address
+
+if TYPE_CHECKING:
+    from ockam_ref.asyncio.direct import DirectPath
 
 FIRST_RETRY_S: Final = 0.1
 """The pause before the first attempt to repair a way; each further pause is twice as long."""
@@ -462,6 +464,8 @@ class InletSession(_Session):
     async def _go_direct(self, connection: NodeConnection, base: tuple[Hop, ...]) -> None:
         await self._end_direct()
         if self._rendezvous is not None and self._steady is not None:
+            from ockam_ref.asyncio.direct import DirectPath
+
             self._direct = DirectPath(
                 self._node,
                 self._steady,

@@ -13,6 +13,7 @@ from ockam_ref.effects import (
     ComparePeer,
     Effects,
     Forward,
+    Guard,
     NamePeer,
     Report,
     StopWorker,
@@ -20,6 +21,7 @@ from ockam_ref.effects import (
 )
 from ockam_ref.errors import DecodeError, MisuseError, PeerError, VerificationError
 from ockam_ref.events import (
+    AccessLost,
     AddressGone,
     MessageReceived,
     PeerCompared,
@@ -31,6 +33,7 @@ from ockam_ref.identities.change_history import decode_change_history, verify_ch
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.machine import Transition
 from ockam_ref.observations import ChannelClosed, ChannelOpened, CredentialRefused, MessageDropped
+from ockam_ref.routing.access_control import ALLOW_ALL, AccessControl
 from ockam_ref.wire.address import Address
 from ockam_ref.wire.channel_message import (
     ChannelPayload,
@@ -101,15 +104,15 @@ TRANSITIONS: Final = (
     Transition("Open", "PresentationChanged", "Open", "RefreshCredentials is sent if it says anything new"),
     Transition("Open", "Close from the peer", "Closed", "no Close goes back"),
     Transition("Open", "AddressGone of the first hop", "Closed", "the way to the peer is gone"),
-    Transition("Open", "StopRequested", "Closed", "one Close is sent"),
+    Transition("Open", "StopRequested; AccessLost", "Closed", "one Close is sent"),
     Transition("Closed", "any", "Closed", "ignored"),
 )
 
 _CLOSE: Final = encode_channel_message(Close())
 
 
-def opened(state: Open) -> Effects:
-    """Return what the node must know of a channel that has just opened."""
+def opened(state: Open, admits: AccessControl) -> Effects:
+    """Return what the node must know of a channel that has just opened; it lives while its peer is admitted."""
     encryptor = state.addresses.encryptor
     worker = state.addresses.decryptor_remote
     return (
@@ -117,6 +120,7 @@ def opened(state: Open) -> Effects:
         NamePeer(encryptor, state.peer),
         watch(state.remote_route),
         Report(ChannelOpened(worker, encryptor, state.peer, state.initiator)),
+        *(() if admits is ALLOW_ALL else (Guard(admits, state.peer),)),
     )
 
 
@@ -138,6 +142,9 @@ def receive(state: Open, event: WorkerEvent) -> tuple[Open | Closed, Effects]:
             return _end(state, "the way to the peer is gone")
         case StopRequested(reason):
             return _stop(state, reason)
+        case AccessLost(reason):
+            closed, effects = _stop(state, reason)
+            return closed, (*effects, StopWorker(state.addresses.decryptor_remote, reason))
         case PresentationChanged(identity, credential):
             return present(state, Presented(identity.identity.history.encoded, credential))
         case PeerCompared(str(refusal)):

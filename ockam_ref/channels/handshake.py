@@ -18,7 +18,7 @@ from ockam_ref.identities.presentation import (
 )
 from ockam_ref.machine import FlowControlId, Fresh, Mailbox
 from ockam_ref.noise.handshake import Completed, HandshakeState, Role, Step
-from ockam_ref.routing.access_control import ALLOW_ALL, DENY_ALL, AllowConsumers
+from ockam_ref.routing.access_control import ALLOW_ALL, DENY_ALL, AccessControl, AllowConsumers
 from ockam_ref.wire.local_message import channel_local_info
 from ockam_ref.wire.route import Route
 
@@ -27,7 +27,8 @@ from ockam_ref.wire.route import Route
 class End:
     """One end while it shakes hands: who it is, whom it trusts, how it is addressed.
 
-    ``authority`` is whose credentials count here, ``credential`` what we present ourselves, one CBOR item.  What
+    ``authority`` is whose credentials count here, ``credential`` what we present ourselves, one CBOR item.  The open
+    channel lives for as long as ``admits`` allows its peer.  What
     changed of us meanwhile, ``latest``, is presented once the channel is open: a handshake ends with the keys with
     which it began.
     """
@@ -37,6 +38,7 @@ class End:
     trust: TrustPolicy
     authority: bytes | None = None
     credential: bytes | None = None
+    admits: AccessControl = ALLOW_ALL
     latest: Presented | None = None
 
     def present(self) -> bytes:

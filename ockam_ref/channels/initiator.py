@@ -47,6 +47,7 @@ from ockam_ref.noise.handshake import HandshakeState, Role, initialize, read_mes
 from ockam_ref.noise.patterns import OCKAM_XX_25519_AES256_GCM_SHA256
 from ockam_ref.noise.primitives import KeyPair
 from ockam_ref.observations import HandshakeFailed
+from ockam_ref.routing.access_control import ALLOW_ALL, AccessControl
 from ockam_ref.wire.local_message import LocalMessage
 from ockam_ref.wire.route import Route
 
@@ -59,6 +60,7 @@ class SecureChannel:
     """Configuration: who asks, along which route (it ends in the listener), and whom the answer may come from.
 
     ``authority`` is the identifier of whose credentials count, ``credential`` the one that we present.
+    The channel lives for as long as ``admits`` allows its peer.
     """
 
     identity: LocalIdentity
@@ -68,6 +70,7 @@ class SecureChannel:
     timeout_s: float = HANDSHAKE_TIMEOUT_S
     authority: bytes | None = None
     credential: bytes | None = None
+    admits: AccessControl = ALLOW_ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,7 @@ def start(config: SecureChannel, fresh: Fresh) -> Worker[InitiatorState]:
     if not config.route:
         raise MisuseError(ErrorCode.INCOMPLETE_ROUTE, "a channel needs a route to a listener")
     addresses = draw_addresses(fresh)
-    end = End(addresses, config.identity, config.trust, config.authority, config.credential)
+    end = End(addresses, config.identity, config.trust, config.authority, config.credential, config.admits)
     remote, hop = addresses.decryptor_remote, config.route[0]
     handshake = initialize(OCKAM_XX_25519_AES256_GCM_SHA256, Role.INITIATOR, static=config.identity.static)
     step, message = write_message(handshake, b"", ephemeral=KeyPair.from_private_bytes(fresh.secrets[0]))
@@ -183,7 +186,7 @@ def _comparing(state: ComparingPeer, event: WorkerEvent) -> tuple[InitiatorState
             channel_state = first_open_state(state.end, completed(step), state.peer, state.reply_route)
             third = Forward(remote, LocalMessage(state.reply_route, (remote,), message))
             latest, refresh = catch_up(channel_state, state.end)
-            return latest, (third, *channel.opened(channel_state), *refresh)
+            return latest, (third, *channel.opened(channel_state, state.end.admits), *refresh)
         case PeerCompared(str(refusal)):
             return _fail(state.end, refusal)
         case StopRequested(reason):

@@ -14,6 +14,7 @@ from ockam_ref.effects import AddConsumer, AddSpawner, Effect, Effects, StartWor
 from ockam_ref.events import ChildSettled, ChildStarted, MessageReceived, PresentationChanged, WorkerEvent
 from ockam_ref.identities.local import LocalIdentity
 from ockam_ref.machine import FlowControlId, Fresh, Machine, Mailbox, Transition, Worker
+from ockam_ref.routing.access_control import ALLOW_ALL, AccessControl
 from ockam_ref.wire.address import Address
 from ockam_ref.wire.local_message import LocalMessage
 
@@ -26,6 +27,7 @@ class SecureChannelListener:
     """Configuration: its name, who answers, whom it trusts; workers are opened to peers by ``flow_control_id``.
 
     ``authority`` is the identifier of whose credentials count, ``credential`` the one that we present.
+    A channel lives for as long as ``admits`` allows its peer, which may have a policy decide about its credential.
     """
 
     address: Address
@@ -35,6 +37,7 @@ class SecureChannelListener:
     consumer_of: tuple[FlowControlId, ...] = ()
     authority: bytes | None = None
     credential: bytes | None = None
+    admits: AccessControl = ALLOW_ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,13 @@ def _begin(state: Listening, source: Address, message: LocalMessage) -> tuple[Li
         effects.append(StopWorker(half_open[0], "given up for a newer handshake: too many are half open"))
         half_open = half_open[1:]
     responder = Responder(
-        config.identity, config.trust, config.address, config.flow_control_id, config.authority, config.credential
+        config.identity,
+        config.trust,
+        config.address,
+        config.flow_control_id,
+        config.authority,
+        config.credential,
+        config.admits,
     )
     effects.append(StartWorker(responder, first_message=message))
     return Listening(config, half_open, state.asked + 1), tuple(effects)

@@ -47,6 +47,7 @@ from ockam_ref.noise.handshake import Completed, HandshakeState, Role, initializ
 from ockam_ref.noise.patterns import OCKAM_XX_25519_AES256_GCM_SHA256
 from ockam_ref.noise.primitives import KeyPair
 from ockam_ref.observations import HandshakeFailed
+from ockam_ref.routing.access_control import ALLOW_ALL, AccessControl
 from ockam_ref.wire.address import Address
 from ockam_ref.wire.local_message import LocalMessage
 from ockam_ref.wire.route import Route
@@ -65,6 +66,7 @@ class Responder:
     spawner_id: FlowControlId
     authority: bytes | None = None
     credential: bytes | None = None
+    admits: AccessControl = ALLOW_ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ def start(config: Responder, fresh: Fresh) -> Worker[ResponderState]:
     addresses = draw_addresses(fresh)
     (flow_control_id,) = fresh.flow_control_ids
     handshake = initialize(OCKAM_XX_25519_AES256_GCM_SHA256, Role.RESPONDER, static=config.identity.static)
-    end = End(addresses, config.identity, config.trust, config.authority, config.credential)
+    end = End(addresses, config.identity, config.trust, config.authority, config.credential, config.admits)
     ephemeral = KeyPair.from_private_bytes(fresh.secrets[0])
     return Worker(
         mailboxes(addresses, flow_control_id, config.spawner_id),
@@ -164,7 +166,7 @@ def _half_open(state: HalfOpen, event: WorkerEvent) -> tuple[ResponderState, Eff
                 return _fail(state, refusal, now)
             channel_state = first_open_state(state.end, state.completed, state.peer, state.remote_route)
             latest, refresh = catch_up(channel_state, state.end)
-            return latest, (*channel.opened(channel_state), _settled(state, now), *refresh)
+            return latest, (*channel.opened(channel_state, state.end.admits), _settled(state, now), *refresh)
         case PresentationChanged():
             return replace(state, end=state.end.note(event)), ()
         case TimerFired(_, now):

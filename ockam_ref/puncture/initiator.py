@@ -9,14 +9,12 @@ from ockam_ref.events import AddressGone, MessageReceived, StopRequested, TimerF
 from ockam_ref.machine import FlowControlId, Fresh, Machine, Now, Transition, Worker
 from ockam_ref.puncture import puncture, rendezvous_client
 from ockam_ref.puncture.ends import ANY_ADDRESS, END_NEEDS, End, draw_end, drop, farewell, mailboxes, producer
+from ockam_ref.puncture.limits import ACKNOWLEDGE_TIMEOUT_S
 from ockam_ref.puncture.puncture import Closed, Ended, Open
 from ockam_ref.puncture.rendezvous_client import Asking, Binding, Failed, Known, is_socket_address
 from ockam_ref.wire.local_message import LocalMessage
 from ockam_ref.wire.puncture_negotiation import Introduction, decode_introduction, encode_introduction
 from ockam_ref.wire.route import Route
-
-ACKNOWLEDGE_TIMEOUT_S: Final = 10.0
-"""How long the other node has to answer unless told otherwise; what the peer's portals grant."""
 
 
 @dataclass(frozen=True, slots=True)

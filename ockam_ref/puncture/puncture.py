@@ -13,6 +13,7 @@ from ockam_ref.events import AddressGone, MessageReceived, StopRequested, TimerF
 from ockam_ref.machine import Now, Transition
 from ockam_ref.observations import PunctureNegotiated, PunctureOpened, PunctureSilent
 from ockam_ref.puncture.ends import End, drop, farewell
+from ockam_ref.puncture.limits import OPEN_TIMEOUT_S
 from ockam_ref.wire.address import UDP, Address
 from ockam_ref.wire.local_message import LocalMessage
 from ockam_ref.wire.puncture_message import (
@@ -32,9 +33,6 @@ DEAD_AFTER_S: Final = 10.0
 
 SILENT_AFTER_S: Final = 2.5
 """An open puncture without a pong for so long is told to be silent: three pings have had no answer by then."""
-
-OPEN_TIMEOUT_S: Final = 30.0
-"""A puncture that is not open by then ends; the peer's pings for ever."""
 
 MAX_WAITING_MESSAGES: Final = 8
 """Messages that wait for the opening, as many as a mailbox of the peer holds; one more is a recorded drop."""

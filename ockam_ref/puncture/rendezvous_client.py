@@ -23,6 +23,7 @@ from ockam_ref.events import AddressGone, LinkFailed, LinkOpened, MessageReceive
 from ockam_ref.links.udp_endpoint import UdpEndpoint
 from ockam_ref.machine import Now, Transition
 from ockam_ref.puncture.ends import End, drop
+from ockam_ref.puncture.limits import RENDEZVOUS_TIMEOUT_S
 from ockam_ref.wire.local_message import LocalMessage
 from ockam_ref.wire.rendezvous_message import (
     MyAddress,
@@ -31,9 +32,6 @@ from ockam_ref.wire.rendezvous_message import (
     encode_rendezvous_request,
 )
 from ockam_ref.wire.route import Route
-
-RENDEZVOUS_TIMEOUT_S: Final = 3.0
-"""How long the rendezvous service has for its answer; the peer's own limit."""
 
 ASK_AGAIN_S: Final = 0.5
 """The pause between two questions; the peer asks once."""

@@ -10,11 +10,11 @@ from ockam_ref.links import recovery
 from ockam_ref.machine import FlowControlId, Fresh, Machine, Now, Transition, Worker
 from ockam_ref.observations import SteadyLinkMoved
 from ockam_ref.steady import link
+from ockam_ref.steady.limits import OPEN_TIMEOUT_S, RELAYED_PACKET_BYTES
 from ockam_ref.steady.link import (
     END_NEEDS,
     IDLE_S,
     KEEP_ALIVE_S,
-    RELAYED_PACKET_BYTES,
     End,
     Ended,
     Running,
@@ -29,9 +29,6 @@ from ockam_ref.steady.link import (
 from ockam_ref.wire.address import Address
 from ockam_ref.wire.route import Route
 from ockam_ref.wire.steady_message import Carried, Here, Move, Open, decode_steady_message
-
-OPEN_TIMEOUT_S: Final = 10.0
-"""How long the other node has to answer unless told otherwise."""
 
 ASK_AGAIN_S: Final = 0.5
 """The pause between two questions along a path; a relay may not be there yet."""

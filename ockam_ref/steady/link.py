@@ -21,9 +21,6 @@ from ockam_ref.wire.route import Route
 from ockam_ref.wire.steady_message import CARRIED, SteadyMessage, encode_steady_message
 from ockam_ref.wire.transport_message import TransportMessage, decode_transport_message, transport_message_parts
 
-RELAYED_PACKET_BYTES: Final = 32_768
-"""Longest packet where the path loses nothing, for instance over a relay."""
-
 DIRECT_PACKET_BYTES: Final = 4096
 """Longest packet over a puncture, where it becomes some sixteen datagrams of which none may be lost."""
 

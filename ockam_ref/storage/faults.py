@@ -31,6 +31,12 @@ def storage_error(place: Path | None, reason: str) -> StorageError:
 
 
 def from_sqlite(place: Path | None, error: sqlite3.Error) -> StorageError:
-    """Return the sentence for what SQLite has raised; its messages name no content."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY_CODE
-    return storage_error(place, _ADVICE.get(code, f"SQLite says: {error}"))
+    """Return the sentence for what was raised.
+
+    SQLite names tables in its messages and no content.  What the module ``sqlite3`` raises by itself is not shown: it
+    quotes a text that it cannot decode, and that may be a secret in a damaged row.
+    """
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return storage_error(place, f"{type(error).__name__}: it holds what was never written there; it is damaged")
+    return storage_error(place, _ADVICE.get(code & _PRIMARY_CODE, f"SQLite says: {error}"))

@@ -124,7 +124,9 @@ def _inspect(path: Path) -> None:
     """Look at a store without changing a byte of it: even closing a file that can be written may change it."""
     if path.stat().st_size == 0 or path.with_name(f"{path.name}-journal").exists():
         return  # nobody has finished making it
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
+    with closing(
+        sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)
+    ) as connection:
         try:
             version = version_of(connection)
             found = "ok"

@@ -103,9 +103,7 @@ def test_processes_write_side_by_side(run: Run, path: Path, processes: Processes
 
 
 @pytest.mark.spec("STO-13")
-def test_who_waits_too_long_for_another_writer_is_told(
-    run: Run, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_waits_too_long_for_another_writer_is_told(run: Run, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schema, "BUSY_TIMEOUT_S", 0.05)
 
     async def scenario() -> None:

@@ -76,7 +76,7 @@ def exceptions(name: str) -> dict[str, frozenset[str]]:
     """Return the banned modules that a file may use, with the attributes that it may use of them (empty: all)."""
     if name in SCHEMAS:
         return {"construct": frozenset(), "io": IN_MEMORY}
-    if name in {"__init__.py", "registry.py"}:
+    if name in {"__init__.py", "links/forms.py", "registry.py"}:
         return {"importlib": LATE}
     return {"random": SEEDED} if name.startswith("testing/") else {}
 

@@ -10,13 +10,14 @@ from ockam_ref.channels.initiator import SecureChannel
 from ockam_ref.channels.listener import SecureChannelListener
 from ockam_ref.channels.responder import Responder
 from ockam_ref.channels.trust import TRUST_EVERYONE
-from ockam_ref.effects import ComparePeer, Follow, StartWorker, StopWorker, TellFollowers
-from ockam_ref.events import MessageReceived, PeerCompared, PresentationChanged
+from ockam_ref.effects import ComparePeer, Follow, Guard, StartWorker, StopWorker, TellFollowers
+from ockam_ref.events import AccessLost, MessageReceived, PeerCompared, PresentationChanged
 from ockam_ref.identities.change_history import DEFAULT_IDENTITY_TTL_S, rotate_identity
 from ockam_ref.identities.keys import ed25519_from_seed
 from ockam_ref.identities.local import LocalIdentity, open_local_identity
 from ockam_ref.noise.primitives import MAX_NONCE, KeyPair
-from ockam_ref.observations import CredentialRefused, MessageDropped
+from ockam_ref.observations import ChannelClosed, CredentialRefused, MessageDropped
+from ockam_ref.routing.access_control import DENY_ALL
 from ockam_ref.wire.channel_message import RefreshCredentials, decode_channel_message, encode_channel_message
 from ockam_ref.wire.local_message import LocalMessage
 from tests.unit.channels.ends import (
@@ -196,6 +197,31 @@ def test_a_channel_without_nonces_left_ends_rather_than_refresh() -> None:
     effects = pair.a.step(PresentationChanged(ALICE, RENEWED, NOW))
     assert pair.a.state_name == "Closed"
     assert len(only(effects, StopWorker)) == 1
+
+
+# ---- who is admitted
+
+
+@pytest.mark.spec("CH-46")
+def test_an_open_channel_is_guarded_and_ends_when_its_peer_is_admitted_no_more() -> None:
+    asking = SecureChannel(ALICE, (A_HOP, LISTENER), "A", admits=DENY_ALL)
+    a = End(initiator.MACHINE, asking, fresh(A_REMOTE, A_INTERNAL, A_ENCRYPTOR, secret="initiator"))
+    answering = Responder(BOB, TRUST_EVERYONE, LISTENER, "SPAWNER", admits=DENY_ALL)
+    b = End(responder.MACHINE, answering, fresh(B_REMOTE, B_INTERNAL, B_ENCRYPTOR, secret="responder", flow="B"))
+    Pair(a, b).open()
+    assert only(tuple(a.history), Guard) == [Guard(DENY_ALL, BOB.identifier.value)]
+    assert only(tuple(b.history), Guard) == [Guard(DENY_ALL, ALICE.identifier.value)]
+    effects = b.step(AccessLost("no more", NOW))
+    assert b.state_name == "Closed"
+    assert len(messages(effects)) == 1
+    assert [closed.reason for closed in reports(effects, ChannelClosed)] == ["no more"]
+    assert effects[-1] == StopWorker(B_REMOTE, "no more")
+
+
+@pytest.mark.spec("CH-46")
+def test_a_channel_that_admits_everybody_needs_no_guard() -> None:
+    pair = Pair().open()
+    assert not only((*pair.a.history, *pair.b.history), Guard)
 
 
 # ---- the listener

@@ -10,7 +10,7 @@ from ockam_ref.links.framing import FRAMED
 @pytest.mark.spec("LINK-13")
 def test_forms_are_found_by_their_names() -> None:
     assert find_form("framed") is FRAMED
-    assert all(form.name == name for name, form in FORMS.items())
+    assert [find_form(name).name for name in FORMS] == list(FORMS)
 
 
 @pytest.mark.spec("LINK-13")

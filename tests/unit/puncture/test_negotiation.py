@@ -8,10 +8,10 @@ from ockam_ref.events import AddressGone, ChildSettled, ChildStarted, LinkFailed
 from ockam_ref.machine import Fresh, LinkId, Mailbox
 from ockam_ref.observations import MessageDropped, PunctureClosed
 from ockam_ref.puncture import initiator, listener, responder
-from ockam_ref.puncture.initiator import ACKNOWLEDGE_TIMEOUT_S, AwaitingAcknowledge, Preparing, Puncture
+from ockam_ref.puncture.initiator import AwaitingAcknowledge, Preparing, Puncture
+from ockam_ref.puncture.limits import ACKNOWLEDGE_TIMEOUT_S, RENDEZVOUS_TIMEOUT_S
 from ockam_ref.puncture.listener import MAX_PUNCTURES, MAX_WORKER_BYTES, Listening, PunctureListener
 from ockam_ref.puncture.puncture import Ended
-from ockam_ref.puncture.rendezvous_client import RENDEZVOUS_TIMEOUT_S
 from ockam_ref.puncture.responder import PunctureResponder
 from ockam_ref.routing.access_control import DENY_ALL, AllowIdentifiers
 from ockam_ref.wire.address import local

@@ -5,12 +5,12 @@ import pytest
 from ockam_ref.events import LinkClosed
 from ockam_ref.links.udp_endpoint import EndpointState
 from ockam_ref.observations import MessageDropped, PunctureClosed, PunctureNegotiated, PunctureOpened, PunctureSilent
+from ockam_ref.puncture.limits import OPEN_TIMEOUT_S
 from ockam_ref.puncture.puncture import (
     DEAD_AFTER_S,
     HEARTBEAT_S,
     MAX_WAITING_BYTES,
     MAX_WAITING_MESSAGES,
-    OPEN_TIMEOUT_S,
     Closed,
     Open,
 )

@@ -7,9 +7,9 @@ from ockam_ref.events import AddressGone, LinkFailed, LinkOpened, TimerFired
 from ockam_ref.links.udp_endpoint import UdpEndpoint
 from ockam_ref.machine import LinkId, Now
 from ockam_ref.puncture.ends import ANY_ADDRESS, End
+from ockam_ref.puncture.limits import RENDEZVOUS_TIMEOUT_S
 from ockam_ref.puncture.rendezvous_client import (
     ASK_AGAIN_S,
-    RENDEZVOUS_TIMEOUT_S,
     Asking,
     Binding,
     Failed,

@@ -1,0 +1,220 @@
+"""What is kept of others: peers, policies for them, and an authority's members, tickets, revocations and audit log."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ockam_ref.errors import DecodeError
+from ockam_ref.storage import audit, peers
+from ockam_ref.storage.attributes import decode_attributes, encode_attributes
+from ockam_ref.storage.audit import AuditRepository
+from ockam_ref.storage.members import MemberRepository, MemberRow
+from ockam_ref.storage.peers import PeerRepository
+from ockam_ref.storage.policies import PolicyRepository, PolicyRow, ResourceRow
+from ockam_ref.storage.revocations import RevocationRepository, RevocationRow
+from ockam_ref.storage.store import Store
+from ockam_ref.storage.tickets import TicketRepository, TicketRow
+from tests.storage.conftest import Run
+from tests.storage.samples import NOW, fork, identity
+
+AUTHORITY = b"authority"
+
+
+@pytest.mark.spec("STO-34")
+def test_of_a_peer_the_newest_history_is_kept(run: Run) -> None:
+    async def scenario() -> None:
+        async with await Store.open(None) as store:
+            known = PeerRepository(store)
+            peer = identity(1).identifier.value
+            old, new = (identity(1, rotations=turns).history.encoded for turns in (0, 2))
+            assert await known.get(peer) is None
+            assert await known.put(peer, old)
+            assert await known.put(peer, new)
+            for refused in (old, new, identity(1, rotations=1).history.encoded, fork(1).history.encoded):
+                assert not await known.put(peer, refused)
+            assert await known.get(peer) == new
+            other = identity(2).identifier.value
+            assert await known.put(other, identity(2).history.encoded)
+            assert [row.identifier for row in await known.list()] == [peer, other]
+            with pytest.raises(DecodeError):
+                await known.put(peer, b"\xff")
+            assert await known.delete(peer)
+            assert not await known.delete(peer)
+
+    run(scenario())
+
+
+@pytest.mark.spec("STO-34")
+def test_the_peer_that_was_learned_longest_ago_is_forgotten(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "MAX_STORED_PEERS", 3)
+
+    async def scenario() -> None:
+        async with await Store.open(None) as store:
+            known = PeerRepository(store)
+            for number in range(1, 6):
+                await known.put(identity(number).identifier.value, identity(number).history.encoded)
+            assert [row.identifier for row in await known.list()] == [identity(n).identifier.value for n in (3, 4, 5)]
+
+    run(scenario())
+
+
+@pytest.mark.spec("STO-35")
+def test_the_policy_of_a_name_counts_before_that_of_its_type(run: Run) -> None:
+    async def scenario() -> None:
+        async with await Store.open(None) as store:
+            policies = PolicyRepository(store)
+            await policies.set_for_type("tcp-outlet", "false")
+            await policies.set_for_type("tcp-outlet", "subject.has_credential")
+            await policies.set_for_resource("web", "false")
+            await policies.set_for_resource("web", 'subject.role == "admin"')
+            await policies.add_resource("web", "tcp-outlet")
+            await policies.add_resource("mail", "tcp-outlet")
+            assert await policies.resources() == (ResourceRow("mail", "tcp-outlet"), ResourceRow("web", "tcp-outlet"))
+            assert await policies.list() == (
+                PolicyRow("web", "tcp-outlet", 'subject.role == "admin"'),
+                PolicyRow(None, "tcp-outlet", "subject.has_credential"),
+            )
+            assert await policies.find("web", "tcp-outlet") == 'subject.role == "admin"'
+            assert await policies.find("mail", "tcp-outlet") == "subject.has_credential"
+            assert await policies.find("mail", "relay") is None
+            assert await policies.for_resource("mail") is None
+            assert await policies.for_type("tcp-outlet") == "subject.has_credential"
+            assert await policies.delete_resource("web")
+            assert not await policies.delete_resource("web")
+            assert await policies.for_resource("web") is None
+            await policies.set_for_resource("web", "true")
+            assert await policies.list() == (
+                PolicyRow("web", None, "true"),
+                PolicyRow(None, "tcp-outlet", "subject.has_credential"),
+            )
+            assert await policies.delete_for_resource("web")
+            assert not await policies.delete_for_resource("web")
+            assert await policies.delete_for_type("tcp-outlet")
+            assert not await policies.delete_for_type("tcp-outlet")
+            assert await policies.list() == ()
+
+    run(scenario())
+
+
+def member(name: bytes, *, is_pre_trusted: bool = False) -> MemberRow:
+    return MemberRow(AUTHORITY, name, ((b"project", b"1"), (b"role", b"member")), b"admin", NOW, is_pre_trusted)
+
+
+@pytest.mark.spec("STO-38")
+def test_members_of_an_authority(run: Run) -> None:
+    async def scenario() -> None:
+        async with await Store.open(None) as store:
+            members = MemberRepository(store)
+            alice, bob, carol = member(b"alice", is_pre_trusted=True), member(b"bob"), member(b"carol")
+            for row in (bob, alice, alice._replace(authority=b"other")):
+                await members.put(row)
+            assert await members.list(AUTHORITY) == (alice, bob)
+            assert await members.get(AUTHORITY, b"alice") == alice
+            assert await members.get(AUTHORITY, b"carol") is None
+            changed = bob._replace(attributes=((b"z", b"2"), (b"a", b"1")))
+            await members.put(changed)
+            assert await members.get(AUTHORITY, b"bob") == bob._replace(attributes=((b"a", b"1"), (b"z", b"2")))
+            await members.replace_pre_trusted(AUTHORITY, [carol._replace(is_pre_trusted=True)])
+            assert [row.identifier for row in await members.list(AUTHORITY)] == [b"bob", b"carol"]
+            assert [row.identifier for row in await members.list(b"other")] == [b"alice"]
+            assert await members.delete(AUTHORITY, b"bob")
+            assert not await members.delete(AUTHORITY, b"bob")
+
+    run(scenario())
+
+
+def ticket(code: bytes, *, uses: int = 1, expires_at: int = NOW + 600) -> TicketRow:
+    return TicketRow(AUTHORITY, code, "reference", ((b"role", b"member"),), b"admin", NOW, expires_at, uses)
+
+
+@pytest.mark.spec("STO-36", "STO-40")
+def test_a_ticket_is_used_as_often_as_it_says(run: Run) -> None:
+    async def scenario() -> None:
+        async with await Store.open(None) as store:
+            tickets = TicketRepository(store)
+            await tickets.put(ticket(b"twice", uses=2))
+            await tickets.put(ticket(b"none", uses=0))
+            used = [await tickets.use(AUTHORITY, b"twice", NOW) for _ in range(3)]
+            assert used == [ticket(b"twice", uses=2), ticket(b"twice", uses=1), None]
+            assert await tickets.use(AUTHORITY, b"none", NOW) is not None  # as at the peer, 0 is one use
+            assert await tickets.use(AUTHORITY, b"none", NOW) is None
+            assert await tickets.use(AUTHORITY, b"never issued", NOW) is None
+            await tickets.put(ticket(b"late"))
+            assert await tickets.use(AUTHORITY, b"late", NOW + 600) is None
+            assert await tickets.use(b"other", b"late", NOW) is None
+            assert await tickets.get(AUTHORITY, b"late") == ticket(b"late")
+            await tickets.put(ticket(b"later", expires_at=NOW + 601))
+            assert await tickets.list(AUTHORITY) == (ticket(b"late"), ticket(b"later", expires_at=NOW + 601))
+            assert await tickets.delete_expired(AUTHORITY, NOW + 600) == 1
+            assert await tickets.delete(AUTHORITY, b"later")
+            assert not await tickets.delete(AUTHORITY, b"later")
+
+    run(scenario())
+
+
+@pytest.mark.spec("STO-36")
+def test_two_processes_cannot_have_the_same_use(run: Run, path: Path) -> None:
+    async def scenario() -> None:
+        async with await Store.open(path) as one, await Store.open(path) as other:
+            await TicketRepository(one).put(ticket(b"code", uses=20))
+            uses = (TicketRepository(store).use(AUTHORITY, b"code", NOW) for store in (one, other) for _ in range(20))
+            taken = [row for row in await asyncio.gather(*uses) if row is not None]
+            assert sorted(row.uses_left for row in taken) == list(range(1, 21))
+
+    run(scenario())
+
+
+@pytest.mark.spec("STO-37")
+def test_revocations_are_numbered_and_never_move_back(run: Run) -> None:
+    async def scenario() -> None:
+        async with await Store.open(None) as store:
+            revocations = RevocationRepository(store)
+            assert await revocations.latest(AUTHORITY) == 0
+            alice = await revocations.add(AUTHORITY, b"alice", NOW)
+            bob = await revocations.add(AUTHORITY, b"bob", NOW)
+            assert (alice.number, bob.number) == (1, 2)
+            again = await revocations.add(AUTHORITY, b"alice", NOW - 5)
+            assert again == RevocationRow(AUTHORITY, b"alice", NOW, 3)
+            assert await revocations.list(AUTHORITY) == (bob, again)
+            assert await revocations.list(AUTHORITY, since=2) == (again,)
+            assert await revocations.latest(AUTHORITY) == 3
+            await revocations.learn(
+                [RevocationRow(b"far", b"carol", NOW, 7), RevocationRow(b"far", b"carol", NOW - 1, 6), bob]
+            )
+            assert await revocations.list(b"far") == (RevocationRow(b"far", b"carol", NOW, 7),)
+            assert len(await revocations.all()) == 3
+
+    run(scenario())
+
+
+@pytest.mark.spec("STO-39")
+def test_the_audit_log_keeps_the_latest_entries(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "MAX_AUDIT_ROWS", 5)
+    monkeypatch.setattr(audit, "MAX_LISTED_ROWS", 4)
+
+    async def scenario() -> None:
+        async with await Store.open(None) as store:
+            log = AuditRepository(store)
+            rows = [await log.append(at=NOW, caller=b"alice", what=f"POST /{n}", answer="200") for n in range(8)]
+            assert [row.number for row in rows] == list(range(1, 9))
+            assert await log.list(limit=10) == tuple(rows[:3:-1])
+            assert await log.list(limit=2) == (rows[7], rows[6])
+            assert await log.list(limit=10, before=rows[5].number) == (rows[4], rows[3])
+
+    run(scenario())
+
+
+@given(st.dictionaries(st.binary(max_size=20), st.binary(max_size=20), max_size=8))
+def test_attributes_come_back_in_the_order_of_their_names(attributes: dict[bytes, bytes]) -> None:
+    assert decode_attributes(encode_attributes(tuple(attributes.items()))) == tuple(sorted(attributes.items()))
+
+
+@given(st.binary(max_size=40))
+def test_a_damaged_column_of_attributes_is_a_decode_error(column: bytes) -> None:
+    try:
+        decode_attributes(column)
+    except DecodeError:
+        return
