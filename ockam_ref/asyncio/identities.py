@@ -164,13 +164,14 @@ class Identities:
 
         Raises:
             DecodeError: no history.
-            VerificationError: a history that does not hold.
+            VerificationError: a history that does not hold, or whose latest key begins in the future.
             MisuseError: ``KEY_MISMATCH``, that is not its latest key; ``NAME_TAKEN``, ``BAD_NAME``.
         """
         identity = verify_change_history(decode_change_history(history))
         kind = identity.latest_key.kind
         if signing_key_from_secret(kind, secret).public != identity.latest_key:
             raise MisuseError(ErrorCode.KEY_MISMATCH, "the secret key is not the latest one of that change history")
+        self._purpose_keys.now_for(identity)
         handle = signing_key_handle(identity.latest_key)
         known = await self._rows.find(identity.identifier.value)
         if known is not None:
