@@ -1,5 +1,7 @@
 """``--explain``: why a message goes on, or does not."""
 
+import socket
+
 import pytest
 
 from ockam_ref.cli.explaining import print_hop
@@ -9,6 +11,7 @@ from ockam_ref.routing.explanation import Explanation
 from ockam_ref.wire.address import Address, local
 from tests.commands import run
 from tests.interop.harness import ANY_PORT, CommandLine
+from tests.interop.traffic import Target
 
 
 @pytest.mark.spec("POL-53")
@@ -62,3 +65,15 @@ def test_a_policy_is_shown_with_its_terms(capfd: pytest.CaptureFixture[str]) -> 
         '        subject.role = "guest"',
         '        - (= subject.role "admin") is false: subject.role is "guest"',
     ]
+
+
+@pytest.mark.spec("POL-53")
+def test_both_ends_of_a_portal_say_why(command_line: CommandLine, target: Target) -> None:
+    outlet = command_line.start("outlet", target.address, "--listen", ANY_PORT, "--explain")
+    inlet = command_line.start("inlet", ANY_PORT, "--node", outlet.ready()["listen"], "--explain")
+    host, _, port = inlet.ready()["listen"].rpartition(":")
+    with socket.create_connection((host, int(port)), 10.0) as client:
+        client.sendall(b"x")
+        seen = {outlet.event("hop-explained")["destination"] for _ in range(4)}
+    assert {"api", "outlet"} <= seen
+    assert inlet.event("hop-explained")["allowed"]
