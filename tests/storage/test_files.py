@@ -114,6 +114,22 @@ def test_a_folder_that_cannot_be_made_is_an_error_with_a_reason(run: Run, tmp_pa
     run(scenario())
 
 
+def test_a_folder_that_has_gone_is_an_error_with_a_reason(path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot be opened"):
+        schema.connect(path)
+
+
+@pytest.mark.spec("STO-4")
+def test_a_folder_in_the_place_of_the_file_is_refused(run: Run, path: Path) -> None:
+    path.parent.mkdir(mode=0o700)
+    path.mkdir(mode=0o700)
+
+    async def scenario() -> None:
+        assert "Is a directory" in str(await refused(path))
+
+    run(scenario())
+
+
 def foreign(path: Path, *, application_id: int = 0, version: int = 0) -> None:
     connection = sqlite3.connect(path)
     connection.execute("CREATE TABLE theirs (value)")
