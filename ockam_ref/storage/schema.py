@@ -64,7 +64,6 @@ _AUTHORITIES: Final = (
     """CREATE TABLE revocation (
         authority BLOB NOT NULL, subject BLOB NOT NULL, not_after INTEGER NOT NULL, number INTEGER NOT NULL,
         PRIMARY KEY (authority, subject)) WITHOUT ROWID""",
-    "CREATE INDEX revocation_number ON revocation (authority, number)",
     """CREATE TABLE audit (
         number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, caller BLOB NOT NULL,
         what TEXT NOT NULL, answer TEXT NOT NULL)""",
