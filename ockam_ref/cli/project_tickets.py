@@ -35,6 +35,8 @@ from ockam_ref.cli.projects import (
 )
 from ockam_ref.identities.change_history import decode_change_history, verify_change_history
 from ockam_ref.identities.identifier import Identifier
+from ockam_ref.storage.projects import ProjectRow
+from ockam_ref.wire.address import local
 
 _FORMS: Final = {"legacy": encode_legacy_ticket, "exported": encode_exported_ticket}
 
@@ -106,7 +108,7 @@ async def _print_ticket(options: _TicketOptions, said: Attributes, home: Home, o
         code,
         row.project_id or row.name,
         row.project_name or row.name,
-        format_multi_address(from_tcp_route(route_of(row))),
+        _project_route(row),
         verify_change_history(decode_change_history(history)),
         authority,
         row.authority_route,
@@ -131,3 +133,12 @@ async def _print_offline_ticket(options: _TicketOptions, said: Attributes, home:
     )
     text = encode_offline_ticket(made)
     output.event("ticket", text, ticket=text, project=made.project_name, authority=str(made.authority.identifier))
+
+
+def _project_route(row: ProjectRow) -> str:
+    """Return what a ticket has as the way to the project: there is no node, but readers take the project's id from it.
+
+    Some releases of the peer read the first service, others want a host name; this form suits all.
+    """
+    node, *behind = route_of(row)
+    return format_multi_address(from_tcp_route((node, local(row.project_id or row.name), *behind[-1:])))

@@ -95,7 +95,9 @@ def test_an_enroller_makes_tickets_of_the_other_form_from_anywhere(peers: Peers,
     text = bob.good("project", "ticket", "--form", "exported", "--to", route)
     ticket = decode_ticket(text)
     assert isinstance(ticket, Ticket)
-    assert (ticket.project_route, ticket.authority_route) == (route, route)
+    project_route = route.replace("/service/api", "/service/default/service/api")
+    assert (ticket.project_id, ticket.project_route) == ("default", project_route)
+    assert ticket.authority_route == route
     assert decode_ticket(bob.good("project", "ticket", "--to", "theirs")) != ticket
     assert "there are: theirs" in bob.refused("project", "ticket", "--to", "default")
     assert "another --name" in Person(Path(bob.variables["OCKAM_REF_HOME"])).refused(
