@@ -330,3 +330,35 @@ def test_a_client_presents_a_credential_if_it_is_given_one(run: Run) -> None:
             assert (await accepted(seen)).subject == setting.me.identifier.value
 
     run(main())
+
+
+@pytest.mark.spec("CRED-14")
+def test_who_has_ended_hears_of_no_more_credentials(run: Run) -> None:
+    async def main() -> None:
+        async with Setting() as setting:
+            retriever = setting.issuer.retriever(setting.me)
+            channel = await setting.channel(retriever)
+            listener = await setting.node.create_secure_channel_listener(setting.me, "mine", credential=retriever)
+            assert len(retriever._subscribers) == 2
+            await listener.close()
+            await listener.close()
+            with pytest.raises(OckamError):
+                await setting.node.create_secure_channel(
+                    setting.me, ((TCP, setting.listener.address), "nobody"), credential=retriever, timeout=0.05
+                )
+            opening = asyncio.create_task(
+                setting.node.create_secure_channel(
+                    setting.me, ((TCP, setting.listener.address), "nobody"), credential=retriever
+                )
+            )
+            while len(retriever._subscribers) < 2:
+                await asyncio.sleep(0)
+            opening.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await opening
+            await setting.server.close()
+            await channel.wait_closed()
+            while retriever._subscribers:
+                await asyncio.sleep(0)
+
+    run(main())
