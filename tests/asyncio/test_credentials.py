@@ -140,6 +140,12 @@ async def accepted(stream: Stream[Observation]) -> CredentialAccepted:
             return observation
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop turn until the condition holds."""
+    while not condition():
+        await asyncio.sleep(0)  # nothing tells
+
+
 def rotated(local: LocalIdentity) -> LocalIdentity:
     now, key = int(time()), ed25519_from_seed(os.urandom(32))
     identity = rotate_identity(
@@ -351,14 +357,12 @@ def test_who_has_ended_hears_of_no_more_credentials(run: Run) -> None:
                     setting.me, ((TCP, setting.listener.address), "nobody"), credential=retriever
                 )
             )
-            while len(retriever._subscribers) < 2:
-                await asyncio.sleep(0)
+            await until(lambda: len(retriever._subscribers) == 2)
             opening.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await opening
             await setting.server.close()
             await channel.wait_closed()
-            while retriever._subscribers:
-                await asyncio.sleep(0)
+            await until(lambda: not retriever._subscribers)
 
     run(main())
