@@ -142,8 +142,8 @@ async def accepted(stream: Stream[Observation]) -> CredentialAccepted:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop turn until the condition holds."""
-    while not condition():
-        await asyncio.sleep(0)  # nothing tells
+    while not condition():  # noqa: ASYNC110  # nothing tells
+        await asyncio.sleep(0)
 
 
 def rotated(local: LocalIdentity) -> LocalIdentity:
