@@ -171,10 +171,14 @@ class PresentationChanged:
 
 @dataclass(frozen=True, slots=True)
 class ChildStarted:
-    """A worker that this listener asked for exists: a half-open channel, a portal connection."""
+    """A worker that this listener asked for exists: a half-open channel, a portal connection, a relay.
+
+    ``about`` is what the listener wrote into its configuration to know it by, where it did.
+    """
 
     child: Address
     now: Now
+    about: Any = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,9 @@ class Fresh(NamedTuple):
     links: tuple[LinkId, ...]
     now: Now
 
+    def __repr__(self) -> str:
+        return f"Fresh({len(self.secrets)} secrets)"
+
 
 class Mailbox(NamedTuple):
     """One address of a worker and who may use it, in either direction (facts 01 section 3.4).

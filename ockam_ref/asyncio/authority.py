@@ -12,18 +12,18 @@ from typing import Final, NamedTuple, Self
 
 from ockam_ref.asyncio.authority_store import keep_changes, load_book
 from ockam_ref.asyncio.handles import SecureChannelListener
+from ockam_ref.asyncio.home import Home
 from ockam_ref.asyncio.hops import Flow, Hop
 from ockam_ref.asyncio.node import Node
 from ockam_ref.asyncio.workers import Routed
 from ockam_ref.authority.answers import Caller
 from ockam_ref.authority.attributes import Attributes
 from ockam_ref.authority.book import AuditRecord, Book, Change, MemberRemoved, apply, trust
-from ockam_ref.authority.roles import DEFAULT_CREDENTIAL_TTL_S, Settings, new_credential_key
+from ockam_ref.authority.roles import DEFAULT_CREDENTIAL_TTL_S, Settings
 from ockam_ref.authority.services import ENTROPY_BYTES, Answer, Request, Service, answer, broken, draw
 from ockam_ref.errors import StorageError
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.local import LocalIdentity
-from ockam_ref.storage.store import Store
 
 DEFAULT_LISTENER: Final = "api"
 """The usual address of an authority's secure channel listener."""
@@ -56,14 +56,11 @@ class Authority:
     ``on_audit`` is called with each entry of the audit log once it is kept.
     """
 
-    def __init__(
-        self, node: Node, identity: LocalIdentity, store: Store, options: AuthorityOptions, settings: Settings
-    ) -> None:
+    def __init__(self, node: Node, home: Home, identity: LocalIdentity, options: AuthorityOptions) -> None:
         self._node = node
-        self._identity = identity
-        self._store = store
+        self._home = home
+        self._store = home.store
         self._options = options
-        self._settings = settings
         self._book = Book()
         self._lock = asyncio.Lock()
         self._running = AsyncExitStack()
@@ -74,8 +71,8 @@ class Authority:
     async def start(
         cls,
         node: Node,
+        home: Home,
         identity: LocalIdentity,
-        store: Store,
         options: AuthorityOptions = AuthorityOptions(),  # noqa: B008  # immutable
         *,
         listener: Hop = DEFAULT_LISTENER,
@@ -85,18 +82,20 @@ class Authority:
 
         Args:
             node: where they run.
-            identity: who the authority is.
-            store: what it remembers its members in.
+            home: what it remembers its members in, and keeps its keys; attach the node to it.
+            identity: who the authority is, one of the home.
             options: how it is configured.
             listener: the address of the secure channel listener.
             consumer_of: through what that listener may be reached, such as a TCP listener.
 
         Raises:
-            MisuseError: an address is taken.
+            MisuseError: an address is taken, or the identity is not one of the home.
+            VerificationError: the key of the identity may not attest any more: it has to be rotated.
             StorageError: the store cannot be used.
         """
-        authority = cls(node, identity, store, options, _settings(node, identity, options))
+        authority = cls(node, home, identity, options)
         try:
+            await authority._settings()
             await authority._open_book()
             channels = await node.create_secure_channel_listener(
                 identity, listener, consumer_of=consumer_of, authority=options.account_authority
@@ -124,11 +123,6 @@ class Authority:
     def members(self) -> int:
         """How many members there are."""
         return len(self._book.members)
-
-    def present(self, identity: LocalIdentity) -> None:
-        """Sign credentials with the latest key of the identity, which was rotated; the listener is told by others."""
-        self._identity = identity
-        self._settings = _settings(self._node, identity, self._options)
 
     async def _open_book(self) -> None:
         book = await self._store.read(partial(load_book, authority=self.identifier))
@@ -164,7 +158,7 @@ class Authority:
 
     async def _answer(self, request: Request) -> Answer:
         drawn = draw(os.urandom(ENTROPY_BYTES))
-        answered = answer(self._book, self._fresh_settings(), request, drawn, now=int(time()))
+        answered = answer(self._book, await self._settings(), request, drawn, now=int(time()))
         if answered.changes:
             work = partial(keep_changes, authority=self.identifier, changes=answered.changes)
             try:
@@ -176,11 +170,20 @@ class Authority:
         self._tell(answered.changes)
         return answered
 
-    def _fresh_settings(self) -> Settings:
-        """Return the settings, with a new key for credentials when the old one lives not long enough."""
-        if self._settings.key_expires_at < int(time()) + self._options.credential_ttl_s:
-            self._settings = _settings(self._node, self._identity, self._options)
-        return self._settings
+    async def _settings(self) -> Settings:
+        """Return the settings with the key that signs credentials now: the identity may have been rotated."""
+        options, key = self._options, await self._home.identities.issuing_key(str(self.identifier))
+        return Settings(
+            self.identifier,
+            key.signing_key,
+            key.attestation,
+            key.expires_at,
+            options.project_identifier,
+            options.credential_ttl_s,
+            options.account_authority is not None,
+            options.enforce_admin_checks,
+            partial(_is_account_admin, self._node, options),
+        )
 
     def _tell(self, changes: Iterable[Change]) -> None:
         revoked = [change.revocation for change in changes if isinstance(change, MemberRemoved)]
@@ -190,19 +193,6 @@ class Authority:
             for change in changes:
                 if isinstance(change, AuditRecord):
                     self.on_audit(change)
-
-
-def _settings(node: Node, identity: LocalIdentity, options: AuthorityOptions) -> Settings:
-    key = new_credential_key(identity, os.urandom(32), now=int(time()))
-    return Settings(
-        identity.identifier,
-        *key,
-        options.project_identifier,
-        options.credential_ttl_s,
-        options.account_authority is not None,
-        options.enforce_admin_checks,
-        partial(_is_account_admin, node, options),
-    )
 
 
 def _is_account_admin(node: Node, options: AuthorityOptions, identifier: Identifier) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from ssl import SSLContext
 from time import monotonic
 
+from ockam_ref.asyncio.admitting import portal_controls
 from ockam_ref.asyncio.handles import (
     Inlet,
     Outlet,
@@ -13,9 +14,12 @@ from ockam_ref.asyncio.handles import (
 )
 from ockam_ref.asyncio.hops import Flow, Hop, RouteLike, to_address, to_flow_controls, to_route
 from ockam_ref.asyncio.reaching import Reaching
+from ockam_ref.identities.identifier import Identifier
 from ockam_ref.observations import (
     RelayReady,
 )
+from ockam_ref.policies.policy import Policy
+from ockam_ref.policies.resources import Resource
 from ockam_ref.portals import inlet as portal_inlet
 from ockam_ref.portals import outlet as portal_outlet
 from ockam_ref.portals.connection import MAX_PAYLOAD_BYTES
@@ -42,6 +46,10 @@ class Carrying(Reaching):
         paused: bool = False,
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
         tls: Callable[[], SSLContext] | None = None,
+        policy: Policy | Resource | None = None,
+        authority: Identifier | None = None,
+        incoming: AccessControl = ALLOW_ALL,
+        outgoing: AccessControl = ALLOW_ALL,
     ) -> Inlet:
         """Open a local port whose clients reach the target of the outlet at the end of the route.
 
@@ -52,6 +60,10 @@ class Carrying(Reaching):
         With ``tls``, ``CertificateFiles`` for instance, clients speak TLS with the inlet, which shows them what it
         returns; a client that shakes no hands is reported as a connection that was closed.
 
+        With a ``policy`` or an ``authority`` the outlet's identity has to satisfy them, for as long as a connection
+        lasts; the channel that the route leads through needs the same ``authority``.  ``incoming`` and ``outgoing`` are
+        further controls of its messages.
+
         Raises:
             MisuseError: ``max_payload_bytes`` is not from 1 to ``MAX_PAYLOAD_BYTES``.
             OckamError: nobody can listen there, or ``tls`` has no certificate.
@@ -59,7 +71,8 @@ class Carrying(Reaching):
         onward = to_route(route)
         await self._reach(onward)
         peer = self._driver.core.peer_of(onward)
-        config = portal_inlet.Inlet(onward, peer, pong_timeout, skip_handshake, paused, max_payload_bytes)
+        controls = portal_controls(policy, authority, incoming, outgoing)
+        config = portal_inlet.Inlet(onward, peer, pong_timeout, skip_handshake, paused, max_payload_bytes, *controls)
         if tls is None:
             return Inlet(self._driver, *await self._driver.listen(config, listen))
         from ockam_ref.asyncio.plain_side import listen_over_tls
@@ -76,16 +89,32 @@ class Carrying(Reaching):
         skip_handshake: bool = False,
         max_payload_bytes: int = MAX_PAYLOAD_BYTES,
         tls: SSLContext | None = None,
+        policy: Policy | Resource | None = None,
+        authority: Identifier | None = None,
+        outgoing: AccessControl = ALLOW_ALL,
     ) -> Outlet:
         """Connect to ``target`` (``host:port``) for every client of an inlet that leads to ``address``.
 
         With ``tls`` the target is spoken to over TLS, by these settings; see ``trust_for_tls``.
 
+        With a ``policy`` or an ``authority`` the inlet's identity has to satisfy them, for as long as a connection
+        lasts; the listener of the channel through which it comes needs the same ``authority``.  ``incoming`` and
+        ``outgoing`` are further controls of its messages.
+
         Raises:
             MisuseError: ``max_payload_bytes`` is not from 1 to ``MAX_PAYLOAD_BYTES``; see ``create_inlet``.
         """
         flows = to_flow_controls(consumer_of)
-        config = portal_outlet.Outlet(to_address(address), target, flows, incoming, skip_handshake, max_payload_bytes)
+        controls = portal_controls(policy, authority, incoming, outgoing)
+        config = portal_outlet.Outlet(
+            to_address(address),
+            target,
+            flows,
+            controls[0],
+            skip_handshake,
+            max_payload_bytes,
+            outgoing=controls[1],
+        )
         if tls is None:
             return Outlet(self._driver, self._driver.start(config))
         from ockam_ref.asyncio.plain_side import start_over_tls
@@ -95,12 +124,20 @@ class Carrying(Reaching):
     # ---- portals for datagrams
 
     async def create_udp_inlet(
-        self, listen: str, route: RouteLike = (), *, idle_timeout: float = IDLE_S, paused: bool = False
+        self,
+        listen: str,
+        route: RouteLike = (),
+        *,
+        idle_timeout: float = IDLE_S,
+        paused: bool = False,
+        policy: Policy | Resource | None = None,
+        authority: Identifier | None = None,
     ) -> UdpInlet:
         """Open a local UDP port; what is sent to it reaches the target of the UDP outlet at the end of the route.
 
         Each source has a session of its own, which is forgotten when nothing came for ``idle_timeout`` seconds.
-        Without a route, or paused, datagrams are dropped until ``change_route`` or ``resume``.
+        Without a route, or paused, datagrams are dropped until ``change_route`` or ``resume``.  For ``policy`` and
+        ``authority`` see ``create_inlet``.
 
         Raises:
             OckamError: the port is taken, or not ours to take.
@@ -109,8 +146,9 @@ class Carrying(Reaching):
 
         onward = to_route(route)
         peer = self._driver.core.peer_of(onward)
+        controls = portal_controls(policy, authority)
         worker, endpoint = await self._driver.bind(
-            lambda link: portal_udp_inlet.UdpInlet(link, onward, peer, idle_timeout, paused), listen
+            lambda link: portal_udp_inlet.UdpInlet(link, onward, peer, idle_timeout, paused, *controls), listen
         )
         return UdpInlet(self._driver, worker, endpoint)
 
@@ -122,15 +160,22 @@ class Carrying(Reaching):
         consumer_of: Iterable[Flow] = (),
         incoming: AccessControl = ALLOW_ALL,
         idle_timeout: float = IDLE_S,
+        policy: Policy | Resource | None = None,
+        authority: Identifier | None = None,
+        outgoing: AccessControl = ALLOW_ALL,
     ) -> Outlet:
         """Send the datagrams of UDP inlets that lead to ``address`` on to ``target``, and its answers back.
 
-        Each session has a socket of its own, which is closed when nothing came for ``idle_timeout`` seconds.
+        Each session has a socket of its own, which is closed when nothing came for ``idle_timeout`` seconds.  For
+        ``policy``, ``authority`` and the controls see ``create_outlet``.
         """
         from ockam_ref.portals import udp_outlet as portal_udp_outlet
 
         flows = to_flow_controls(consumer_of)
-        config = portal_udp_outlet.UdpOutlet(to_address(address), target, flows, incoming, idle_timeout)
+        controls = portal_controls(policy, authority, incoming, outgoing)
+        config = portal_udp_outlet.UdpOutlet(
+            to_address(address), target, flows, controls[0], idle_timeout, outgoing=controls[1]
+        )
         return Outlet(self._driver, self._driver.start(config))
 
     # ---- relays
@@ -143,14 +188,23 @@ class Carrying(Reaching):
         prefix: str = "forward_to_",
         consumer_of: Iterable[Flow] = (),
         relays_consumer_of: Iterable[Flow] = (),
+        policy: Policy | Resource | None = None,
+        authority: Identifier | None = None,
     ) -> Service:
-        """Let nodes that connect to us register names under which others reach them."""
+        """Let nodes that connect to us register names under which others reach them.
+
+        With ``policy``, which knows the name as ``relay.name``, or with an ``authority`` alone, whose credential must
+        have the name or ``*`` as its attribute ``ockam-relay``, only those may who come through a secure channel; the
+        listener of these channels needs the same ``authority``.
+        """
         config = relay_service.RelayService(
             to_address(address),
             tuple(map(to_address, aliases)),
             prefix,
             to_flow_controls(consumer_of),
             to_flow_controls(relays_consumer_of),
+            policy,
+            None if authority is None else authority.value,
         )
         return self._service(config)
 

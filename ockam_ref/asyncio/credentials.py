@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Protocol, Self, TypeAlias
 
 from ockam_ref.errors import ErrorCode, MisuseError, OckamError, VerificationError
 from ockam_ref.identities.change_history import VerifiedIdentity
-from ockam_ref.identities.credentials import verify_credential
+from ockam_ref.identities.credentials import is_void, verify_credential
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.refreshing import RefreshTiming
 
@@ -30,13 +30,6 @@ class CachedCredential(NamedTuple):
 
     credential: bytes
     expires_at: int
-
-
-class Fetched(NamedTuple):
-    """A credential as it came, and the newest that is known of who issued it."""
-
-    credential: bytes
-    issuer: VerifiedIdentity
 
 
 class CredentialKey(NamedTuple):
@@ -151,12 +144,16 @@ class RemoteRetriever(CredentialRetriever):
 
     Nothing happens before the first ``retrieve``, which takes what the cache holds if that lasts long enough.  One that
     oversleeps, in a machine that was suspended, fetches when it is asked.
+
+    ``fetch`` asks the issuer; ``issuer`` gives the newest that is known of it, and when that shows a rotation what is
+    held is void, and is replaced.
     """
 
     def __init__(
         self,
         key: CredentialKey,
-        fetch: Callable[[], Awaitable[Fetched]],
+        fetch: Callable[[], Awaitable[bytes]],
+        issuer: Callable[[], VerifiedIdentity | None],
         *,
         cache: CredentialCache | None = None,
         timing: RefreshTiming = RefreshTiming(),  # noqa: B008  # immutable
@@ -166,6 +163,7 @@ class RemoteRetriever(CredentialRetriever):
         super().__init__()
         self._key = key
         self._fetch = fetch
+        self._issuer = issuer
         self._cache = cache
         self._timing = timing
         self._clock = clock
@@ -183,7 +181,7 @@ class RemoteRetriever(CredentialRetriever):
             OckamError: the issuer cannot be asked, or gives none: what ``fetch`` raises; ``CLOSED``.
             VerificationError: it gave one that is not ours, or not its own.
         """
-        if self._held is not None and self._timing.is_usable(self._held.expires_at, self._clock()):
+        if self._held is not None and self._is_usable(self._held):
             return self._held.credential
         async with self._lock:
             return await self._load_or_fetch()
@@ -204,28 +202,35 @@ class RemoteRetriever(CredentialRetriever):
     async def _load_or_fetch(self) -> bytes:
         if self._held is None and self._cache is not None:
             self._held = await self._load(self._cache)
-        if self._held is None or not self._timing.is_usable(self._held.expires_at, self._clock()):
+        if self._held is None or not self._is_usable(self._held):
             return await self._fetch_now()
         self._keep_fresh()
         return self._held.credential
 
     async def _load(self, cache: CredentialCache) -> CachedCredential | None:
         cached = await cache.get(self._key)
-        if cached is not None and not self._timing.is_usable(cached.expires_at, self._clock()):
+        if cached is not None and not self._is_usable(cached):
             await cache.delete(self._key)
             return None
         return cached
+
+    def _is_usable(self, held: CachedCredential) -> bool:
+        return self._timing.is_usable(held.expires_at, self._clock()) and not self._is_void(held)
+
+    def _is_void(self, held: CachedCredential) -> bool:
+        issuer = self._issuer()
+        return issuer is not None and is_void(held.credential, issuer)
 
     async def _fetch_now(self) -> bytes:
         if self._is_closed:
             raise OckamError(ErrorCode.CLOSED, "the retriever of the credential is closed")
         self._tried_at = self._clock()
-        fetched = await self._fetch()
-        issuer = fetched.issuer
-        if issuer.identifier != self._key.issuer:
-            raise VerificationError(ErrorCode.NOT_TRUSTED, f"{issuer.identifier} answered, not {self._key.issuer}")
-        verified = verify_credential(fetched.credential, subject=self._key.subject, authority=issuer, now=self._clock())
-        self._held = CachedCredential(fetched.credential, verified.expires_at)
+        credential = await self._fetch()
+        subject, issuer = self._key.subject, self._issuer()
+        if issuer is None or issuer.identifier != self._key.issuer:
+            raise VerificationError(ErrorCode.NOT_TRUSTED, f"the change history of {self._key.issuer} is not known")
+        verified = verify_credential(credential, subject=subject, authority=issuer, now=self._clock())
+        self._held = CachedCredential(credential, verified.expires_at)
         await self._store(self._held)
         self._keep_fresh()
         self._tell(self._held.credential)
@@ -245,15 +250,16 @@ class RemoteRetriever(CredentialRetriever):
 
     async def _refresh_forever(self) -> None:
         while (held := self._held) is not None:
-            due = self._timing.refresh_at(held.expires_at, self._clock(), tried_at=self._tried_at)
-            await self._sleep_until(due)
+            while (left := self._seconds_left(held)) > 0:
+                await self._sleep(min(left, MAX_SLEEP_S))
             async with self._lock:
                 if held is self._held:  # otherwise somebody else was faster
                     await self._try_to_fetch()
 
-    async def _sleep_until(self, due: int) -> None:
-        while (left := due - self._clock()) > 0:
-            await self._sleep(min(left, MAX_SLEEP_S))
+    def _seconds_left(self, held: CachedCredential) -> int:
+        now = self._clock()
+        ends_at = now if self._is_void(held) else held.expires_at
+        return self._timing.refresh_at(ends_at, now, tried_at=self._tried_at) - now
 
     async def _try_to_fetch(self) -> None:
         try:

@@ -23,9 +23,10 @@ from ockam_ref.identities.change_history import (
 from ockam_ref.identities.identifier import Identifier, parse_identifier
 from ockam_ref.identities.keys import KeyKind, signing_key_from_secret
 from ockam_ref.identities.local import LocalIdentity
+from ockam_ref.identities.purpose_keys import AttestationData, decode_attestation, unverified_attestation_data
 from ockam_ref.identities.renewal import earlier_keys
 from ockam_ref.storage.identities import IdentityRepository, IdentityRow, delete_identity, update_identity
-from ockam_ref.storage.purpose_keys import delete_purpose_key, list_purpose_keys
+from ockam_ref.storage.purpose_keys import PurposeKeyRepository, delete_purpose_key, list_purpose_keys
 from ockam_ref.storage.secret_keys import SecretRepository, SecretUse, delete_secret
 from ockam_ref.storage.store import Store
 from ockam_ref.vault.handles import signing_key_handle
@@ -34,7 +35,7 @@ from ockam_ref.vault.vault import software_vault
 
 T = TypeVar("T")
 
-DEFAULT_NAME: Final = "default"
+DEFAULT_NAME: Final = "me"
 """The name of an identity that was made because one was needed."""
 
 MAX_ATTEMPTS: Final = 8
@@ -98,6 +99,15 @@ class Identities:
         """
         return (await self.get(name)).identity.history.encoded
 
+    async def attested(self, name: str | None = None) -> tuple[AttestationData, ...]:
+        """Return what an identity attests of its purpose keys; whether that still counts is not looked at.
+
+        Raises:
+            MisuseError: ``NOT_FOUND``.
+        """
+        rows = await PurposeKeyRepository(self._store).list((await self.get(name)).identity.identifier.value)
+        return tuple(unverified_attestation_data(decode_attestation(row.attestation)) for row in rows)
+
     # ---- making, opening
 
     async def create(
@@ -154,13 +164,14 @@ class Identities:
 
         Raises:
             DecodeError: no history.
-            VerificationError: a history that does not hold.
+            VerificationError: a history that does not hold, or whose latest key begins in the future.
             MisuseError: ``KEY_MISMATCH``, that is not its latest key; ``NAME_TAKEN``, ``BAD_NAME``.
         """
         identity = verify_change_history(decode_change_history(history))
         kind = identity.latest_key.kind
         if signing_key_from_secret(kind, secret).public != identity.latest_key:
             raise MisuseError(ErrorCode.KEY_MISMATCH, "the secret key is not the latest one of that change history")
+        self._purpose_keys.now_for(identity)
         handle = signing_key_handle(identity.latest_key)
         known = await self._rows.find(identity.identifier.value)
         if known is not None:

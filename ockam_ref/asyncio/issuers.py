@@ -4,18 +4,14 @@ from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
-from ockam_ref.asyncio.credentials import CredentialCache, CredentialKey, Fetched, RemoteRetriever
+from ockam_ref.asyncio.authority_client import AuthorityClient
+from ockam_ref.asyncio.credentials import CredentialCache, CredentialKey, RemoteRetriever
 from ockam_ref.asyncio.hops import RouteLike
 from ockam_ref.asyncio.node import Node
 from ockam_ref.asyncio.secure_client import SecureClient
-from ockam_ref.errors import ErrorCode, OckamError
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.local import LocalIdentity
 from ockam_ref.identities.refreshing import RefreshTiming
-from ockam_ref.wire.api import Method
-
-CREDENTIAL_ISSUER: Final = "credential_issuer"
-"""The service of an authority that issues credentials to its members, at POST ``/``."""
 
 FETCH_TIMEOUT_S: Final = 120.0
 """How long opening the channel to an authority, and then its answer, may take; as the peer waits."""
@@ -69,16 +65,13 @@ class Issuer:
             self._retrievers[subject] = RemoteRetriever(
                 CredentialKey(subject, self.identifier, self._scope),
                 partial(self._fetch, subject),
+                partial(self._node.known_identity, self.identifier),
                 cache=self._cache,
                 timing=self._timing,
             )
         return self._retrievers[subject]
 
-    async def _fetch(self, subject: Identifier) -> Fetched:
+    async def _fetch(self, subject: Identifier) -> bytes:
         identity = self._identities[subject]
         client = SecureClient(self._node, identity, self._route, self.identifier, timeout=self._timeout)
-        response = await client.ask(CREDENTIAL_ISSUER, Method.POST, "/")
-        issuer = self._node.known_identity(self.identifier)
-        if issuer is None:
-            raise OckamError(ErrorCode.NOT_TRUSTED, f"this node has forgotten who {self.identifier} is: try again")
-        return Fetched(response.body, issuer)
+        return await AuthorityClient(client).credential()

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from time import time
 from types import TracebackType
 from typing import Final, Self
 
@@ -10,8 +12,8 @@ from ockam_ref.asyncio.credentials import RemoteRetriever
 from ockam_ref.asyncio.node import Node
 from ockam_ref.asyncio.secure_client import RequestError, SecureClient
 from ockam_ref.authority.messages import Revocation
-from ockam_ref.errors import OckamError
-from ockam_ref.identities.credentials import unverified_credential_data
+from ockam_ref.errors import OckamError, VerificationError
+from ockam_ref.identities.credentials import verify_credential
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.storage.revocations import RevocationRepository, RevocationRow
 
@@ -26,8 +28,8 @@ _LOG: Final = logging.getLogger("ockam_ref.asyncio")
 class RevocationWatch:
     """Keeps a node up to date with what ``client.peer``, an authority, revokes, while it runs.
 
-    What it learns is kept in the repository.  ``retriever`` is where our own credential comes from: it is told to fetch
-    a new one when what it holds is void, or when we were no member for a while.
+    What it learns is kept in the repository.  ``retriever`` is where the credential of ``own`` comes from: it is told
+    to fetch a new one when what it holds is void, or when we were no member for a while.
     """
 
     def __init__(
@@ -47,7 +49,8 @@ class RevocationWatch:
         self._retriever = retriever
         self._interval_s = interval_s
         self._trouble: str | None = None
-        self._own_is_void = False
+        self._own_not_after = -1
+        self._was_refused = False
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -76,7 +79,7 @@ class RevocationWatch:
                 async with AuthorityClient(self._client) as authority:
                     await self._ask_over_one_channel(authority)
             except RequestError as error:
-                self._own_is_void = True  # no member any more, or not yet
+                self._was_refused = True  # no member any more, or not yet
                 self._say(str(error))
             except OckamError as error:
                 self._say(str(error))
@@ -89,34 +92,44 @@ class RevocationWatch:
             found = await authority.revocations(since)
             self._say(None)
             if found:
-                await self._take(found)
+                self._apply(found)
+                await self._keep(found)
                 since = found[-1].number
-            if self._own_is_void:
-                await self._renew_own()
+            if self._retriever is not None:
+                await self._keep_own_valid(self._retriever)
             await asyncio.sleep(self._interval_s)
 
-    async def _take(self, found: tuple[Revocation, ...]) -> None:
-        self._apply(found)
+    def _apply(self, found: Sequence[Revocation]) -> None:
+        for revocation in found:
+            if revocation.subject == self._own:
+                self._own_not_after = max(self._own_not_after, revocation.not_after)
+        self._node.revoke_credentials(
+            self._client.peer, {revocation.subject: revocation.not_after for revocation in found}
+        )
+
+    async def _keep(self, found: Sequence[Revocation]) -> None:
         authority = self._client.peer.value
         await self._repository.learn(
             RevocationRow(authority, revocation.subject.value, revocation.not_after, revocation.number)
             for revocation in found
         )
-        own = [revocation.not_after for revocation in found if revocation.subject == self._own]
-        if own and self._retriever is not None:
-            held = unverified_credential_data(await self._retriever.retrieve())
-            self._own_is_void = self._own_is_void or held.created_at <= max(own)
 
-    def _apply(self, found: "list[Revocation] | tuple[Revocation, ...]") -> None:
-        if found:
-            self._node.revoke_credentials(
-                self._client.peer, {revocation.subject: revocation.not_after for revocation in found}
-            )
+    async def _keep_own_valid(self, retriever: RemoteRetriever) -> None:
+        """Fetch another credential if what we hold is void: revoked, or signed with a key that was replaced since."""
+        held = await retriever.retrieve()
+        if self._was_refused or self._is_void(held):
+            await retriever.refresh()
+        self._was_refused = False
 
-    async def _renew_own(self) -> None:
-        if self._retriever is not None:
-            await self._retriever.refresh()
-        self._own_is_void = False
+    def _is_void(self, held: bytes) -> bool:
+        authority = self._node.known_identity(self._client.peer)
+        if authority is None:
+            return False
+        try:
+            verified = verify_credential(held, subject=self._own, authority=authority, now=int(time()))
+        except VerificationError:
+            return True
+        return verified.created_at <= self._own_not_after
 
     def _say(self, trouble: str | None) -> None:
         """Log that the authority cannot be asked, and that it can be again, once each."""

@@ -7,13 +7,8 @@ from typing import Final, NamedTuple
 from ockam_ref.authority.attributes import Attributes
 from ockam_ref.authority.book import Book
 from ockam_ref.identities.identifier import Identifier
-from ockam_ref.identities.keys import SigningKey, ed25519_from_seed
-from ockam_ref.identities.local import LocalIdentity
-from ockam_ref.identities.purpose_keys import (
-    DEFAULT_PURPOSE_KEY_TTL_S,
-    PurposeKeyAttestation,
-    attest_credential_signing_key,
-)
+from ockam_ref.identities.keys import SigningKey
+from ockam_ref.identities.purpose_keys import PurposeKeyAttestation
 
 ROLE: Final = b"ockam-role"
 """The attribute that gives a member a role at its authority."""
@@ -52,35 +47,6 @@ class Settings:
     has_account_authority: bool = False
     enforce_admin_checks: bool = False
     is_account_admin: Callable[[Identifier], bool] = nobody
-
-
-class NewKey(NamedTuple):
-    """A key for credentials, its attestation by an authority, and the last second in which it may be used."""
-
-    signing_key: SigningKey
-    attestation: PurposeKeyAttestation
-    expires_at: int
-
-
-def new_credential_key(identity: LocalIdentity, seed: bytes, *, now: int) -> NewKey:
-    """Return a new key for credentials, with the peer's lifetime if the identity's key lasts so long.
-
-    Whoever verifies a credential gets the attestation with it, so that the key need not be kept.
-
-    Args:
-        identity: the authority.
-        seed: 32 random bytes.
-        now: seconds since 1970.
-
-    Raises:
-        MisuseError: the seed has not 32 bytes.
-    """
-    key = ed25519_from_seed(seed)
-    expires_at = min(now + DEFAULT_PURPOSE_KEY_TTL_S, identity.identity.valid_until)
-    attestation = attest_credential_signing_key(
-        identity.identity, identity.signing_key, key.public, created_at=now, expires_at=expires_at
-    )
-    return NewKey(key, attestation, expires_at)
 
 
 class Roles(NamedTuple):

@@ -177,14 +177,21 @@ def _decode_exported(fields: list[str]) -> Ticket:
 
 
 def _project_route(text: str) -> tuple[str, str]:
-    """Return id and route; the id is the first label of the host, and a text that is no MultiAddr is an id."""
+    """Return id and route: the id is the first service of the route, or the first label of the host.
+
+    Releases of the peer differ in which of the two they take; where both are there they are the same in practice.  A
+    text that is no MultiAddr is an id.
+    """
     try:
         address = parse_multi_address(text)
     except DecodeError:
         route = _ORCHESTRATOR.format(id=text) + "/service/api"
         return text, _normal(route)
+    services = [component.value for component in address if component.protocol == "service"]
+    if services:
+        return services[0], format_multi_address(address)
     if not address or address[0].protocol != "dnsaddr":
-        raise _bad("its project route does not begin with /dnsaddr/", ErrorCode.BAD_ADDRESS)
+        raise _bad("its project route has no /service/ and does not begin with /dnsaddr/", ErrorCode.BAD_ADDRESS)
     return address[0].value.partition(".")[0], format_multi_address(address)
 
 

@@ -14,8 +14,12 @@ COMMANDS: Final = {
     "udp-outlet": "Make a UDP service reachable through a hub or a listener.",
     "udp-inlet": "Open a local UDP port that leads to a UDP outlet.",
     "rendezvous": "Tell nodes behind NATs their public addresses.",
+    "identity": "Make and keep who you are: create, list, show, rotate, export, import, delete.",
+    "authority": "Run the authority of a project: it makes members, and says what they may be.",
+    "project": "Make and use tickets, look after the members of a project.",
     "send": "Send a text along a route and print the reply.",
     "route": "Build a route of many hops, use it and measure each of them.",
+    "passphrase": "Seal the secret keys on this machine with a passphrase.",
     "transports": "List the transports that are installed, and from where.",
     "demo": "Watch a request cross an encrypted portal, in ten seconds.",
 }

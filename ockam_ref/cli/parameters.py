@@ -6,7 +6,8 @@ import click
 
 from ockam_ref.errors import DecodeError, OckamError
 from ockam_ref.identities.identifier import Identifier, parse_identifier
-from ockam_ref.relays.service import MAX_NAME_BYTES, REGISTER, is_relay_name
+from ockam_ref.relays.names import MAX_NAME_BYTES, is_relay_name
+from ockam_ref.relays.service import REGISTER
 from ockam_ref.wire.address import Address, parse_address
 from ockam_transports.host_port import parse_host_port
 

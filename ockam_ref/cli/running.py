@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import signal
+import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -31,6 +32,8 @@ def run(output: Output, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
             runner.run(_until_signalled(main))
     except OckamError as error:
         fail(_for_people(str(error)))
+    except KeyboardInterrupt:  # while the terminal was asked for a passphrase
+        sys.exit(0)
     finally:
         for number in _SIGNALS:  # the end is near, and the loop's handlers are gone
             signal.signal(number, signal.SIG_IGN)

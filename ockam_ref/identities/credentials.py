@@ -257,6 +257,16 @@ def unverified_credential_data(encoded: bytes) -> CredentialData:
     return _content(_opened(encoded).pair.credential.data)
 
 
+def is_void(encoded: bytes, issuer: VerifiedIdentity) -> bool:
+    """Return whether an earlier key of the issuer vouches for a credential: the issuer has rotated since.
+
+    Raises:
+        VerificationError: as ``unverified_issuer``.
+    """
+    attestation = unverified_attestation_data(_opened(encoded).pair.attestation)
+    return attestation.subject_latest_change_hash != issuer.latest_change_hash
+
+
 def verify_credential(
     encoded: bytes, *, subject: Identifier, authority: VerifiedIdentity, now: int
 ) -> VerifiedCredential:

@@ -6,7 +6,7 @@ for one identity.  Operators are matched by their letters alone, as the peer doe
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, assert_never
 
 from ockam_ref.errors import ErrorCode
 from ockam_ref.policies.expression import HEX_DIGITS, MAX_DEPTH, Expression, Ident, List, Str
@@ -86,6 +86,8 @@ def to_expression(boolean: BooleanExpression) -> Expression:
             return List((Ident("not"), to_expression(operand)))
         case Empty():
             return List(())
+        case _:
+            assert_never(boolean)
 
 
 def _equals(name: str, value: str) -> Expression:
@@ -115,6 +117,8 @@ def _print_as_peer(boolean: BooleanExpression, *, nested: bool) -> str:
             text = f"{_print_as_peer(left, nested=not nested)} or {_print_as_peer(right, nested=not nested)}"
         case And(left, right):
             text = f"{_print_as_peer(left, nested=not nested)} and {_print_as_peer(right, nested=not nested)}"
+        case _:
+            assert_never(boolean)
     return f"({text})" if nested else text
 
 
@@ -128,6 +132,8 @@ def _print_strictly(boolean: BooleanExpression) -> str:
             return f"{_print_operand(left)} or {_print_operand(right)}"
         case And(left, right):
             return f"{_print_operand(left)} and {_print_operand(right)}"
+        case _:
+            assert_never(boolean)
 
 
 def _print_operand(boolean: BooleanExpression) -> str:
@@ -145,6 +151,8 @@ def _print_leaf(leaf: Name | NameValue | Identified | Empty) -> str:
             return identifier
         case Empty():
             return ""
+        case _:
+            assert_never(leaf)
 
 
 # reading

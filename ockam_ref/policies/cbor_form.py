@@ -5,7 +5,7 @@ mean something else.
 """
 
 import struct
-from typing import Final
+from typing import Final, assert_never
 
 from ockam_ref.errors import ErrorCode
 from ockam_ref.policies.boolean_syntax import And, BooleanExpression, Empty, Identified, Name, NameValue, Not, Or
@@ -70,6 +70,8 @@ def encode_expression(expression: Expression) -> bytes:
             return cbor.encode_variant(_SEQ, _encode_elements(elements))
         case List(elements):
             return cbor.encode_variant(_LIST, _encode_elements(elements))
+        case _:
+            assert_never(expression)
 
 
 def decode_expression(data: Buffer) -> Expression:
@@ -157,6 +159,8 @@ def encode_boolean(boolean: BooleanExpression) -> bytes:
             return cbor.encode_variant(_NOT, encode_boolean(operand))
         case Empty():
             return cbor.encode_variant(_EMPTY)
+        case _:
+            assert_never(boolean)
 
 
 def decode_boolean(data: Buffer) -> BooleanExpression:

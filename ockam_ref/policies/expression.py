@@ -7,7 +7,7 @@ compares them has no answer.
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, assert_never
 
 from ockam_ref.errors import ErrorCode, OckamError
 
@@ -201,6 +201,8 @@ def print_expression(expression: Expression) -> str:
             return f"[{' '.join(map(print_expression, elements))}]"
         case List(elements):
             return f"({' '.join(map(print_expression, elements))})"
+        case _:
+            assert_never(expression)
 
 
 def _print_float(value: float) -> str:

@@ -285,20 +285,18 @@ class _Reader:
         return self._text[self._at - 1]
 
     def _escape(self, start: int) -> bytes:
+        backslash = self._at - 1
         character = self._next(start)
         if (simple := _SIMPLE_ESCAPES.get(character)) is not None:
             return simple
         if character == "u":
-            return self._code_point(start)
-        pair = character + self._next(start)
-        if HEX_DIGITS.issuperset(pair):
-            return bytes.fromhex(pair)
-        raise self._fail(
-            self._at - 2, "no escape; there are \\t \\n \\r \\\" \\' \\\\ \\u{…} and two hexadecimal digits"
-        )
+            return self._code_point(start, backslash)
+        if character in HEX_DIGITS and (other := self._next(start)) in HEX_DIGITS:
+            return bytes.fromhex(character + other)
+        problem = "no escape; there are \\t \\n \\r \\\" \\' \\\\ \\u{…} and two hexadecimal digits"
+        raise self._fail(backslash, problem)
 
-    def _code_point(self, start: int) -> bytes:
-        opened = self._at
+    def _code_point(self, start: int, backslash: int) -> bytes:
         digits = ""
         if self._next(start) == "{":
             while (character := self._next(start)) not in '}"':
@@ -306,7 +304,7 @@ class _Reader:
             number = int(digits.replace("_", ""), 16) if _are_digits_with_underscores(digits) else -1
             if character == "}" and 0 <= number <= 0x10FFFF and not 0xD800 <= number <= 0xDFFF:
                 return chr(number).encode()
-        raise self._fail(opened, "a character is written as \\u{1F600}, with its number in hexadecimal digits")
+        raise self._fail(backslash, "a character is written as \\u{1F600}, with its number in hexadecimal digits")
 
 
 _CONSTANTS: Final = {"true": TRUE, "false": FALSE}

@@ -16,6 +16,7 @@ from ockam_ref.effects import (
     Effects,
     FinishSending,
     Forward,
+    Guard,
     Report,
     ReportDrained,
     SendBytes,
@@ -26,6 +27,7 @@ from ockam_ref.effects import (
 )
 from ockam_ref.errors import DecodeError, ErrorCode, MisuseError
 from ockam_ref.events import (
+    AccessLost,
     AddressGone,
     BytesReceived,
     LinkClosed,
@@ -39,6 +41,7 @@ from ockam_ref.events import (
 from ockam_ref.machine import LinkId, Now, Transition
 from ockam_ref.observations import ConnectionClosed, ConnectionOpened, MessageDropped
 from ockam_ref.portals.credit import NO_CREDIT, Credit, credit_answered, credit_sent
+from ockam_ref.routing.access_control import ALLOW_ALL, AccessControl
 from ockam_ref.wire.address import Address
 from ockam_ref.wire.local_message import LocalMessage, find_channel_identifier
 from ockam_ref.wire.portal_message import (
@@ -163,6 +166,7 @@ TRANSITIONS: Final = (
     Transition("Running", "Payload of an end that broke off", "Ended", "the socket is reset, nothing is sent back"),
     Transition("Running", "Pong, though there is no handshake", "Ended", "at an inlet: the modes differ"),
     Transition("Running", "AddressGone of the first hop", "Ended", "the socket is reset"),
+    Transition("Running", "AccessLost", "Ended", "cut: the peer may not use it any more; both are told"),
     Transition("Ended", "any", "Ended", "ignored"),
 )
 
@@ -190,6 +194,10 @@ def receive(state: Running, event: WorkerEvent) -> tuple[RunningState, Effects]:
             return end(state, reason, tell=BROKE, close=False)
         case AddressGone(address) if address == state.remote_route[0]:
             return end(state, "the way to the other end is gone", tell=NOTHING, close=True, broken=True)
+        case AccessLost(reason):
+            ended, effects = end(state, reason, tell=NOTHING, close=True, broken=True)
+            told = BROKE if state.connection.handshake else BROKE[:1]
+            return ended, (*take_leave(state.connection, state.remote_route, told), *effects)
         case TimerFired("linger", now) if state.local_finished and not state.credit.agreed:
             return _linger(state, now)
         case StopRequested(reason):
@@ -201,6 +209,21 @@ def receive(state: Running, event: WorkerEvent) -> tuple[RunningState, Effects]:
 def say(connection: Connection, route: Route, payload: bytes) -> Forward:
     """Return a portal message to the other end."""
     return Forward(connection.remote, LocalMessage(route, (connection.remote,), payload))
+
+
+def guard(control: AccessControl, peer: bytes | None) -> Effects:
+    """Return what lets a connection hear that its peer may not use the portal any more."""
+    return () if control is ALLOW_ALL else (Guard(control, peer),)
+
+
+def take_leave(connection: Connection, route: Route, payloads: tuple[bytes, ...]) -> Effects:
+    """Return the last words to a peer that may not use the portal any more.
+
+    They leave from the portal itself: what leaves from the connection's own address no longer reaches that peer, and
+    its client would wait for ever.
+    """
+    back = (connection.remote,)
+    return tuple(Forward(connection.portal, LocalMessage(route, back, payload)) for payload in payloads)
 
 
 def read_portal_message(connection: Connection, source: Address, message: LocalMessage) -> PortalMessage | Report:

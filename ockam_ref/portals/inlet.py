@@ -21,6 +21,7 @@ from ockam_ref.effects import (
     Watch,
 )
 from ockam_ref.events import (
+    AccessLost,
     AddressGone,
     LinkAccepted,
     LinkClosed,
@@ -46,10 +47,11 @@ from ockam_ref.portals.connection import (
     check_payload_limit,
     drop,
     ending,
+    guard,
     read_portal_message,
     say,
 )
-from ockam_ref.routing.access_control import DENY_ALL
+from ockam_ref.routing.access_control import ALLOW_ALL, DENY_ALL, AccessControl
 from ockam_ref.wire.address import Address
 from ockam_ref.wire.portal_message import Signal
 from ockam_ref.wire.route import Route
@@ -67,6 +69,8 @@ class Inlet:
     """Configuration: the way to the outlet, the identifier at its far end if a channel is on it, and the mode.
 
     A way over hops that carry short messages only needs a smaller ``max_payload_bytes``, here and at the outlet.
+    ``incoming`` and ``outgoing`` hold for every message from and to the other end, and a connection whose peer
+    ``incoming`` does not allow, or no longer allows, is closed.
     """
 
     route: Route
@@ -75,6 +79,8 @@ class Inlet:
     skip_handshake: bool = False
     paused: bool = False
     max_payload_bytes: int = MAX_PAYLOAD_BYTES
+    incoming: AccessControl = ALLOW_ALL
+    outgoing: AccessControl = ALLOW_ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,7 @@ def start_inlet(config: Inlet, fresh: Fresh) -> Worker[InletState]:
     """Take no messages; the host tells the inlet of its clients."""
     check_payload_limit(config.max_payload_bytes)
     (address,) = fresh.addresses
-    return Worker((Mailbox(address, DENY_ALL, DENY_ALL),), InletState(address, config))
+    return Worker((Mailbox(address, DENY_ALL),), InletState(address, config))
 
 
 def receive_inlet(state: InletState, event: WorkerEvent) -> tuple[InletState, Effects]:
@@ -147,11 +153,11 @@ TRANSITIONS: Final = (
     Transition("AwaitingPong", "Pong", "Running", "reading begins"),
     Transition("AwaitingPong", "Disconnect", "Ended", "the target refused: the client is closed"),
     Transition("AwaitingPong", "any other message", "AwaitingPong", "a recorded drop"),
-    Transition("AwaitingPong", "AddressGone, StopRequested", "Ended", "the client is closed"),
+    Transition("AwaitingPong", "AddressGone, AccessLost, StopRequested", "Ended", "the client is closed"),
     Transition("AwaitingPong", "TimerFired", "HungUp", "the client is closed"),
     Transition("AwaitingPong", "LinkClosed", "HungUp", "the client gave up"),
     Transition("HungUp", "Pong", "Ended", "Disconnect is sent"),
-    Transition("HungUp", "Disconnect, TimerFired, AddressGone, StopRequested", "Ended"),
+    Transition("HungUp", "Disconnect, TimerFired, AddressGone, AccessLost, StopRequested", "Ended"),
     *running.TRANSITIONS,
 )
 
@@ -175,8 +181,9 @@ def start(config: InletConnection, fresh: Fresh) -> Worker[InletConnectionState]
         AddConsumerOfProducer(remote, first_hop),
         Watch(first_hop),
         say(connection, inlet.route, PING),
+        *guard(inlet.incoming, inlet.peer),
     )
-    mailboxes = (Mailbox(remote),)
+    mailboxes = (Mailbox(remote, inlet.incoming, inlet.outgoing),)
     if inlet.skip_handshake:
         state, started = begin(connection, inlet.route, None, fresh.now)
         return Worker(mailboxes, state, (*effects, *started))
@@ -221,6 +228,8 @@ def _awaiting(state: AwaitingPong, event: WorkerEvent) -> tuple[InletConnectionS
             return HungUp(connection), (_late_pong_deadline(now), *gone)
         case AddressGone(address) if address == state.first_hop:
             return Ended(), ending(connection, "the way to the outlet is gone", close=True, answered=False)
+        case AccessLost(reason):
+            return Ended(), ending(connection, reason, close=True)
         case LinkClosed(_, reason, now):
             return HungUp(connection), (_late_pong_deadline(now), *ending(connection, reason, close=False, stop=False))
         case StopRequested(reason):
@@ -247,7 +256,7 @@ def _hung_up(state: HungUp, event: WorkerEvent) -> tuple[InletConnectionState, E
                     return state, (dropped,)
                 case _:
                     return state, (drop("not-a-pong", "the client is gone", source, message),)
-        case TimerFired() | AddressGone():
+        case TimerFired() | AddressGone() | AccessLost():
             return Ended(), gone
         case StopRequested():
             return Ended(), ()

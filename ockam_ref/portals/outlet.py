@@ -22,6 +22,7 @@ from ockam_ref.effects import (
 )
 from ockam_ref.errors import DecodeError
 from ockam_ref.events import (
+    AccessLost,
     AddressGone,
     ChildSettled,
     ChildStarted,
@@ -46,8 +47,10 @@ from ockam_ref.portals.connection import (
     check_payload_limit,
     drop,
     ending,
+    guard,
     read_portal_message,
     say,
+    take_leave,
 )
 from ockam_ref.routing.access_control import ALLOW_ALL, DENY_ALL, AccessControl, AllowSources
 from ockam_ref.wire.address import Address
@@ -69,7 +72,8 @@ MAX_WAITING_BYTES: Final = 8 * 1024 * 1024
 class Outlet:
     """Configuration: its name, the target ``host:port``, who may use it, the mode, and how much a Payload may carry.
 
-    ``transport`` is the name of the host's transport that leads to the target.
+    ``incoming`` and ``outgoing`` hold for every message from and to the other end, and a connection whose peer
+    ``incoming`` no longer allows is cut.  ``transport`` is the name of the host's transport that leads to the target.
     """
 
     address: Address
@@ -79,6 +83,7 @@ class Outlet:
     skip_handshake: bool = False
     max_payload_bytes: int = MAX_PAYLOAD_BYTES
     transport: str = "tcp"
+    outgoing: AccessControl = ALLOW_ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +193,7 @@ OutletConnectionState: TypeAlias = Connecting | Running | Ended
 TRANSITIONS: Final = (
     Transition("Connecting", "LinkOpened", "Running", "Pong is sent, then the announcement of credit"),
     Transition("Connecting", "LinkFailed", "Ended", "Disconnect is sent"),
-    Transition("Connecting", "Disconnect, AddressGone, StopRequested", "Ended"),
+    Transition("Connecting", "Disconnect, AddressGone, AccessLost, StopRequested", "Ended"),
     Transition("Connecting", "any other message", "Connecting", "without handshake it waits"),
     Transition("Connecting", "more messages than may wait", "Ended", "Disconnect is sent"),
     *running.TRANSITIONS,
@@ -209,9 +214,12 @@ def start(config: OutletConnection, fresh: Fresh) -> Worker[OutletConnectionStat
         handshake=handshake,
         max_payload_bytes=outlet.max_payload_bytes,
     )
-    mailboxes: tuple[Mailbox, ...] = (Mailbox(remote, outlet.incoming),)
+    mailboxes: tuple[Mailbox, ...] = (Mailbox(remote, outlet.incoming, outlet.outgoing),)
     if config.address is not None:
-        mailboxes = Mailbox(remote, DENY_ALL), Mailbox(config.address, AllowSources(frozenset((outlet.address,))))
+        mailboxes = (
+            Mailbox(remote, DENY_ALL, outlet.outgoing),
+            Mailbox(config.address, AllowSources(frozenset((outlet.address,)))),
+        )
     return Worker(
         mailboxes,
         Connecting(connection, config.remote_route, config.gaps),
@@ -220,6 +228,7 @@ def start(config: OutletConnection, fresh: Fresh) -> Worker[OutletConnectionStat
             *((AddConsumerOfProducer(remote, config.source, exact=True),) if handshake else ()),
             Watch(config.remote_route[0]),
             OpenLink(link, outlet.target, outlet.transport),
+            *guard(outlet.incoming, config.peer),
         ),
     )
 
@@ -255,6 +264,9 @@ def _connecting(state: Connecting, event: WorkerEvent) -> tuple[OutletConnection
             return _wait(state, event)
         case AddressGone():
             return Ended(), ending(connection, "the way to the inlet is gone", close=True)
+        case AccessLost(reason):
+            left = take_leave(connection, state.remote_route, (DISCONNECT,))
+            return Ended(), (*left, *ending(connection, reason, close=True))
         case StopRequested(reason):
             said = say(connection, state.remote_route, DISCONNECT)
             return Ended(), (said, *ending(connection, reason, close=True, stop=False))

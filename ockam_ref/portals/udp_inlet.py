@@ -21,6 +21,7 @@ from ockam_ref.effects import (
     Watch,
 )
 from ockam_ref.events import (
+    AccessLost,
     AddressGone,
     ChildSettled,
     DatagramsReceived,
@@ -43,8 +44,10 @@ from ockam_ref.portals.connection import (
     Side,
     drop,
     ending,
+    guard,
     read_portal_message,
     say,
+    take_leave,
 )
 from ockam_ref.portals.udp_session import (
     CHECK_EVERY_S,
@@ -54,7 +57,7 @@ from ockam_ref.portals.udp_session import (
     carry,
     too_long,
 )
-from ockam_ref.routing.access_control import DENY_ALL
+from ockam_ref.routing.access_control import ALLOW_ALL, DENY_ALL, AccessControl
 from ockam_ref.wire.address import Address
 from ockam_ref.wire.local_message import LocalMessage
 from ockam_ref.wire.portal_message import Payload, Signal
@@ -66,13 +69,18 @@ MAX_PINGS: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class UdpInlet:
-    """Configuration: the bound endpoint, the way to the outlet, and the identifier at its far end if one is known."""
+    """Configuration: the bound endpoint, the way to the outlet, and the identifier at its far end if one is known.
+
+    ``incoming`` and ``outgoing`` as for ``portals.inlet.Inlet``.
+    """
 
     link: LinkId
     route: Route
     peer: bytes | None = None
     idle_s: float = IDLE_S
     paused: bool = False
+    incoming: AccessControl = ALLOW_ALL
+    outgoing: AccessControl = ALLOW_ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +104,7 @@ INLET_TRANSITIONS: Final = (
 def start_inlet(config: UdpInlet, fresh: Fresh) -> Worker[UdpInletState]:
     """Take datagrams of whoever writes to the endpoint, and no messages."""
     (address,) = fresh.addresses
-    mailbox = Mailbox(address, DENY_ALL, DENY_ALL)
+    mailbox = Mailbox(address, DENY_ALL)
     return Worker((mailbox,), UdpInletState(address, config), (Own(config.link), StartReading(config.link)))
 
 
@@ -172,6 +180,7 @@ TRANSITIONS: Final = (
     Transition("Carrying", "TimerFired, too many Pings unanswered", "Ended", "the next datagram begins anew"),
     Transition("Carrying", "Disconnect", "Ended", "nothing is sent back"),
     Transition("Carrying", "AddressGone of the first hop or the inlet, StopRequested", "Ended", "Disconnect is sent"),
+    Transition("Carrying", "AccessLost", "Ended", "Disconnect is sent"),
     Transition("Ended", "any", "Ended", "ignored"),
 )
 
@@ -192,8 +201,9 @@ def start(config: UdpInletSession, fresh: Fresh) -> Worker[UdpInletSessionState]
         Report(ConnectionOpened(remote, config.portal, Side.INLET)),
         _check_later(fresh.now),
         *carried,
+        *guard(inlet.incoming, inlet.peer),
     )
-    return Worker((Mailbox(remote),), carrying, effects)
+    return Worker((Mailbox(remote, inlet.incoming, inlet.outgoing),), carrying, effects)
 
 
 def receive(state: UdpInletSessionState, event: WorkerEvent) -> tuple[UdpInletSessionState, Effects]:
@@ -219,6 +229,9 @@ def _carrying(state: Carrying, event: WorkerEvent) -> tuple[UdpInletSessionState
             return _end(state, "the inlet is closed", now=event.now)
         case AddressGone(address) if address == state.route[0]:
             return _end(state, "the way to the outlet is gone", now=event.now, tell=NOTHING)
+        case AccessLost(reason):
+            ended, effects = _end(state, reason, now=event.now, tell=NOTHING)
+            return ended, (*take_leave(state.connection, state.route, (DISCONNECT,)), *effects)
         case StopRequested(reason):
             return _end(state, reason, now=event.now, stop=False)
         case _:

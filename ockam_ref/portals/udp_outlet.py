@@ -19,6 +19,7 @@ from ockam_ref.effects import (
 )
 from ockam_ref.errors import DecodeError
 from ockam_ref.events import (
+    AccessLost,
     AddressGone,
     BytesReceived,
     ChildSettled,
@@ -41,8 +42,10 @@ from ockam_ref.portals.connection import (
     Side,
     drop,
     ending,
+    guard,
     read_portal_message,
     say,
+    take_leave,
 )
 from ockam_ref.portals.udp_session import (
     CHECK_EVERY_S,
@@ -67,13 +70,14 @@ MAX_WAITING_BYTES: Final = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class UdpOutlet:
-    """Configuration: its name, the target ``host:port``, and who may use it."""
+    """Configuration: its name, the target ``host:port``, and who may use it: see ``portals.outlet.Outlet``."""
 
     address: Address
     target: str
     consumer_of: tuple[FlowControlId, ...] = ()
     incoming: AccessControl = ALLOW_ALL
     idle_s: float = IDLE_S
+    outgoing: AccessControl = ALLOW_ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +193,8 @@ TRANSITIONS: Final = (
     Transition("Carrying", "Disconnect, AddressGone of the first hop", "Ended"),
     Transition("Opening", "StopRequested, AddressGone of the outlet", "Ended", "Disconnect is sent"),
     Transition("Carrying", "StopRequested, AddressGone of the outlet", "Ended", "Disconnect is sent"),
+    Transition("Opening", "AccessLost", "Ended", "Disconnect is sent"),
+    Transition("Carrying", "AccessLost", "Ended", "Disconnect is sent"),
     Transition("Ended", "any", "Ended", "ignored"),
 )
 
@@ -198,8 +204,9 @@ def start(config: UdpOutletSession, fresh: Fresh) -> Worker[UdpOutletSessionStat
     outlet, key, route = config.outlet, config.address, config.remote_route
     (remote,), (link,) = fresh.addresses, fresh.links
     connection = Connection(Side.OUTLET, link, remote, outlet.address, config.peer, handshake=False)
-    mailboxes = Mailbox(remote, DENY_ALL), Mailbox(key, AllowSources(frozenset((outlet.address,))))
-    effects = Watch(route[0]), Watch(outlet.address), OpenLink(link, outlet.target, transport="udp")
+    mailboxes = Mailbox(remote, DENY_ALL, outlet.outgoing), Mailbox(key, AllowSources(frozenset((outlet.address,))))
+    opening = Watch(route[0]), Watch(outlet.address), OpenLink(link, outlet.target, transport="udp")
+    effects = *opening, *guard(outlet.incoming, config.peer)
     return Worker(mailboxes, Opening(connection, key, route, outlet.idle_s), effects)
 
 
@@ -236,6 +243,9 @@ def _live(state: Opening | Carrying, event: WorkerEvent) -> tuple[UdpOutletSessi
             return _end(state, "the outlet is closed", now=event.now)
         case AddressGone(address) if address == state.route[0]:
             return _end(state, "the way to the inlet is gone", now=event.now, tell=NOTHING)
+        case AccessLost(reason):
+            ended, effects = _end(state, reason, now=event.now, tell=NOTHING)
+            return ended, (*take_leave(connection, state.route, (DISCONNECT,)), *effects)
         case StopRequested(reason):
             return _end(state, reason, now=event.now, stop=False)
         case _:

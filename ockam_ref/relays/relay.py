@@ -13,15 +13,25 @@ from ockam_ref.effects import (
     Effect,
     Effects,
     Forward,
+    Guard,
     Report,
     StopWorker,
     Tell,
     Watch,
 )
-from ockam_ref.events import AddressGone, ChildSettled, ChildStarted, MessageReceived, StopRequested, WorkerEvent
+from ockam_ref.events import (
+    AccessLost,
+    AddressGone,
+    ChildSettled,
+    ChildStarted,
+    MessageReceived,
+    StopRequested,
+    WorkerEvent,
+)
 from ockam_ref.machine import FlowControlId, Fresh, Machine, Mailbox, Needs, Now, Transition, Worker
 from ockam_ref.observations import MessageDropped, RelayRegistered, RelayRemoved
-from ockam_ref.routing.access_control import ALLOW_ALL, AllowOnward
+from ockam_ref.relays.names import Holding
+from ockam_ref.routing.access_control import ALLOW_ALL, AccessControl, AllowOnward
 from ockam_ref.wire.address import Address
 from ockam_ref.wire.body import encode_body
 from ockam_ref.wire.local_message import LocalMessage
@@ -32,7 +42,7 @@ from ockam_ref.wire.route import Route
 class Relay:
     """Configuration: its address (drawn, after the prefix, when absent) and the way to the worker that registered.
 
-    ``service`` counts its relays.
+    ``service`` counts its relays, and hears of ``claim``.  The relay lives as long as ``control`` allows its owner.
     """
 
     service: Address
@@ -40,6 +50,8 @@ class Relay:
     prefix: str
     forward_route: Route
     consumer_of: tuple[FlowControlId, ...] = ()
+    claim: Holding | None = None
+    control: AccessControl = ALLOW_ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +73,7 @@ RelayState: TypeAlias = Relaying | Ended
 TRANSITIONS: Final = (
     Transition("Relaying", "MessageReceived", "Relaying", "passed on, flow controls opened, or a recorded drop"),
     Transition("Relaying", "AddressGone", "Ended", "the owner's link died: the name is free"),
+    Transition("Relaying", "AccessLost", "Ended", "the owner may not have the name any more"),
     Transition("Relaying", "StopRequested", "Ended", "replaced, or the hub stops"),
     Transition("Ended", "any", "Ended", "ignored"),
 )
@@ -73,15 +86,17 @@ def start(config: Relay, fresh: Fresh) -> Worker[RelayState]:
     forward_route = config.forward_route
     hop = forward_route[0]
     outgoing = AllowOnward(frozenset((hop,))) if len(forward_route) > 1 else ALLOW_ALL
+    owner = None if config.claim is None else config.claim.owner
     return Worker(
         (Mailbox(address, ALLOW_ALL, outgoing),),
         Relaying(config.service, address, forward_route[:-1]),
         (
-            Tell(config.service, ChildStarted(address, fresh.now)),
+            Tell(config.service, ChildStarted(address, fresh.now, config.claim)),
             *(AddConsumer(address, flow_control) for flow_control in config.consumer_of),
             Forward(address, LocalMessage(forward_route, (address,), encode_body(name))),
             Report(RelayRegistered(address, name)),
             Watch(hop),
+            *(() if config.control is ALLOW_ALL else (Guard(config.control, owner),)),
         ),
     )
 
@@ -105,12 +120,17 @@ def receive(state: RelayState, event: WorkerEvent) -> tuple[RelayState, Effects]
             effects.append(Forward(state.address, message._replace(onward_route=onward_route)))
             return state, tuple(effects)
         case AddressGone(_, now):
-            reason = "the link of its owner is gone"
-            return Ended(), (*_removed(state, reason, now), StopWorker(state.address, reason))
+            return _end(state, "the link of its owner is gone", now)
+        case AccessLost(reason, now):
+            return _end(state, reason, now)
         case StopRequested(reason, now):
             return Ended(), _removed(state, reason, now)
         case _:
             return state, ()
+
+
+def _end(state: Relaying, reason: str, now: Now) -> tuple[Ended, Effects]:
+    return Ended(), (*_removed(state, reason, now), StopWorker(state.address, reason))
 
 
 def _removed(state: Relaying, reason: str, now: Now) -> Effects:

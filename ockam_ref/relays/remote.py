@@ -18,7 +18,9 @@ from ockam_ref.errors import DecodeError, ErrorCode, MisuseError
 from ockam_ref.events import AddressGone, MessageReceived, StopRequested, TimerFired, WorkerEvent
 from ockam_ref.machine import Fresh, Machine, Mailbox, Needs, Transition, Worker
 from ockam_ref.observations import MessageDropped, RelayFailed, RelayReady
-from ockam_ref.relays.service import REGISTER, is_relay_name
+from ockam_ref.relays.names import is_relay_name
+from ockam_ref.relays.refusal import read_refusal
+from ockam_ref.relays.service import REGISTER
 from ockam_ref.routing.access_control import DENY_ALL, AllowAsProducer
 from ockam_ref.wire.address import Address
 from ockam_ref.wire.body import decode_body, encode_body
@@ -70,6 +72,7 @@ RemoteRelayState: TypeAlias = Registering | Registered | Gone
 TRANSITIONS: Final = (
     Transition("Registering", "confirmation", "Registered", "RelayReady"),
     Transition("Registering", "confirmation of another name", "Registering", "a recorded drop"),
+    Transition("Registering", "refusal", "Gone", "RelayFailed, with the hub's reason"),
     Transition("Registering", "message with hops to go", "Registering", "passed on"),
     Transition("Registering", "TimerFired, AddressGone, StopRequested", "Gone", "RelayFailed"),
     Transition("Registered", "message with hops to go", "Registered", "passed on"),
@@ -143,6 +146,9 @@ def _confirm(
 ) -> tuple[RemoteRelayState, Effects]:
     if isinstance(state, Registered):
         return state, ()
+    refusal = read_refusal(message.payload)
+    if refusal is not None:
+        return _fail(state, f"the hub refuses the name {state.name!r}: {refusal}")
     route = message.return_route
     try:
         name = decode_body(message.payload, str)

@@ -1,7 +1,11 @@
 """Where the passphrase of a store comes from: the environment, the keyring of the desktop, or the terminal."""
 
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -31,10 +35,33 @@ def find_passphrase(path: Path) -> bytes:
 
 
 def ask_passphrase(prompt: str) -> bytes:
-    """Ask for a passphrase on the terminal, which does not show it."""
+    """Ask for a passphrase on the terminal, which does not show it.
+
+    Raises:
+        StorageError: ``WRONG_PASSPHRASE``: the terminal has gone, or its user types none.
+        KeyboardInterrupt: Ctrl-C, or SIGTERM, which an event loop that waits for this could not see.
+    """
     from getpass import getpass  # noqa: PLC0415  # services ask nobody
 
-    return getpass(prompt).encode()
+    try:
+        with _interruptible():
+            return getpass(prompt).encode()
+    except EOFError:
+        raise StorageError(ErrorCode.WRONG_PASSPHRASE, "nobody has typed a passphrase") from None
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 def recall_passphrase(path: Path) -> str | None:

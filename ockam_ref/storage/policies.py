@@ -8,7 +8,7 @@ from ockam_ref.storage.repository import Repository
 
 
 class PolicyRow(NamedTuple):
-    """The policy of one resource, or, if ``resource`` is ``None``, of all of a type."""
+    """The policy of one resource, with its type if that is known, or, if ``resource`` is ``None``, of all of a type."""
 
     resource: str | None
     type: str | None

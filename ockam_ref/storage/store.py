@@ -58,8 +58,8 @@ class Store:
             store = cls(path, writer, reader)
             await store._unlock(passphrase)
         except BaseException:
-            for thread in (reader, writer):
-                thread.stop()
+            await reader.close()
+            await writer.close()
             raise
         return store
 

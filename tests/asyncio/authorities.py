@@ -7,10 +7,10 @@ from typing import Any, Self
 from ockam_ref.asyncio import TCP, Node
 from ockam_ref.asyncio.authority import Authority, AuthorityOptions
 from ockam_ref.asyncio.authority_client import AuthorityClient
+from ockam_ref.asyncio.home import Home
 from ockam_ref.asyncio.secure_client import SecureClient
 from ockam_ref.authority.roles import ENROLLER, ROLE
 from ockam_ref.identities.local import LocalIdentity
-from ockam_ref.storage.store import Store
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
@@ -23,9 +23,11 @@ class Team:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            self.store = await stack.enter_async_context(await Store.open(None))
+            self.home = await stack.enter_async_context(await Home.open_in_memory())
+            self.store = self.home.store
             self.node = await stack.enter_async_context(Node.create())
-            self.identity = self.node.create_identity()
+            self.identity = await self.home.identities.create("authority")
+            await self.home.attach(self.node)
             self.enroller = self.node.create_identity()
             trusted = {**self.options.trusted, self.enroller.identifier: ((ROLE, ENROLLER),)}
             self.options = self.options._replace(trusted=trusted)
@@ -41,11 +43,11 @@ class Team:
 
     async def start(self) -> None:
         self.authority = await Authority.start(
-            self.node, self.identity, self.store, self.options, consumer_of=(self.listener,)
+            self.node, self.home, self.identity, self.options, consumer_of=(self.listener,)
         )
 
-    def client(self, node: Node, identity: LocalIdentity) -> SecureClient:
-        return SecureClient(node, identity, self.route, self.identity.identifier, timeout=10)
+    def client(self, node: Node, identity: LocalIdentity, *, timeout: float = 10) -> SecureClient:
+        return SecureClient(node, identity, self.route, self.identity.identifier, timeout=timeout)
 
     def asking(self, node: Node, identity: LocalIdentity) -> AuthorityClient:
         return AuthorityClient(self.client(node, identity))

@@ -16,7 +16,7 @@ from ockam_ref.authority.book import AuditRecord
 from ockam_ref.authority.messages import OneTimeCode
 from ockam_ref.authority.roles import ENROLLER, ROLE
 from ockam_ref.authority.services import Service
-from ockam_ref.errors import ErrorCode, StorageError
+from ockam_ref.errors import ErrorCode, MisuseError, StorageError
 from ockam_ref.identities.credentials import verify_credential
 from ockam_ref.storage.audit import AuditRepository
 from ockam_ref.storage.members import MemberRepository
@@ -147,7 +147,10 @@ def test_what_cannot_be_kept_is_not_answered_with_yes(
         async with Team() as team, Node.create() as node, team.asking(team.node, team.enroller) as enroller:
             with monkeypatch.context() as patched, caplog.at_level(logging.CRITICAL):
                 patched.setattr(team.store, "write", _broken)
-                for ask in (enroller.create_code, lambda _: enroller.remove_member(node.create_identity().identifier)):
+                for ask in (
+                    enroller.create_code,
+                    lambda _: enroller.remove_member(node.create_identity().identifier),
+                ):
                     with pytest.raises(RequestError) as caught:
                         await ask(())
                     assert caught.value.status is Status.INTERNAL_SERVER_ERROR
@@ -182,10 +185,12 @@ def test_an_authority_whose_address_is_taken_leaves_nothing_behind(run: Run) -> 
     async def main() -> None:
         async with Team() as team:
             other = team.node.create_identity()
+            with pytest.raises(MisuseError, match="there is no identity"):
+                await Authority.start(team.node, team.home, other)
             with pytest.raises(Exception, match="api"):
-                await Authority.start(team.node, other, team.store)
+                await Authority.start(team.node, team.home, team.identity)
             with pytest.raises(Exception, match="direct_authenticator"):
-                await Authority.start(team.node, other, team.store, listener="other")
+                await Authority.start(team.node, team.home, team.identity, listener="other")
             await team.node.create_secure_channel_listener(other, "other")
 
     run(main())

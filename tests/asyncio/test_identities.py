@@ -65,7 +65,7 @@ def test_names(run: Run) -> None:
         assert (await identities.get(str(work.identifier))).name == "work"
         assert await identities.export("work") == work.identity.history.encoded
         third, fourth = await identities.create(), await identities.create()
-        assert {entry.name for entry in await identities.list()} == {"default", "default-2", "play", "work"}
+        assert {entry.name for entry in await identities.list()} == {"me", "me-2", "play", "work"}
         assert third.identifier != fourth.identifier
 
     with_identities(run, test)
@@ -77,7 +77,7 @@ def test_made_when_it_is_needed(run: Run) -> None:
         assert (await identities.open(create=True)).presentation == first.presentation
         named = await identities.open("work", create=True)
         assert (await identities.open("work", create=True)).identifier == named.identifier != first.identifier
-        await identities.delete("default")
+        await identities.delete("me")
         # others are left, and which of them is meant is not ours to say
         assert "identity default NAME" in await refused(ErrorCode.NOT_FOUND, identities.open(create=True))
 

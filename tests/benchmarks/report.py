@@ -10,6 +10,8 @@ ASYNCIO: Final = "ours-asyncio"
 UVLOOP: Final = "ours-uvloop"
 RUST: Final = "rust"
 SSH: Final = "ssh"
+KEPT_CREDENTIAL: Final = "ours, a credential"
+NEW_CREDENTIALS: Final = "ours, a new credential each"
 
 Figure = tuple[str, str, str, int]
 COLUMNS: Final[tuple[Figure, ...]] = (
@@ -87,6 +89,9 @@ def goals_of(
     if {"ours", RUST} <= channels.keys():
         ratio = channels["ours"] / channels[RUST]
         yield Goal("secure channels a second", ratio, 1.3, at_least=True, unit=" x rust")
+    for name in (KEPT_CREDENTIAL, NEW_CREDENTIALS):
+        if {"ours", name} <= channels.keys():
+            yield Goal(f"handshake, {name}", channels["ours"] / channels[name], 1.5, at_least=False, unit=" x without")
     if start_up:
         yield Goal("import of the core", start_up["core_import_s"] * 1000, 120, at_least=False, unit=" ms")
         yield Goal("--help", start_up["help_s"] * 1000, 200, at_least=False, unit=" ms")

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 
 from tests.benchmarks.contenders import Contender, contenders, environment, rust_binary
 from tests.benchmarks.measure import FULL, QUICK, Effort, Figures, measure, medians
-from tests.benchmarks.report import RUST, figures_table, goals_of, goals_table
+from tests.benchmarks.report import KEPT_CREDENTIAL, NEW_CREDENTIALS, RUST, figures_table, goals_of, goals_table
 from tests.benchmarks.start_up import start_up
 from tests.interop.harness import Peers
 from tests.processes import ProcessError
@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 CHANNELS: Final = "channels"
 START_UP: Final = "start-up"
+RATES: Final = {"store": "tests.benchmarks.store"}
+"""What is measured by itself: the program of each prints one object with its ``rates``, a second."""
 _MIB: Final = 1024**2
 
 # What a contender that does not work on this machine raises; it is left out, and the others go on.
@@ -50,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rounds = _tunnels([contender for contender in contenders() if wanted(contender.name)], effort)
     summary = {name: medians(measured) for name, measured in rounds.items()}
     channels = _channels(effort) if wanted(CHANNELS) else {}
+    rates = {name: figure for area in RATES if wanted(area) for name, figure in _rates_of(area, effort).items()}
     begun = attempt(START_UP, partial(start_up, effort.starts)) if wanted(START_UP) else None
 
     print(f"\n{_conditions(effort)}\n")
@@ -57,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(figures_table(summary) + "\n")
     for name, rate in channels.items():
         print(f"secure channels a second, both ends in one process, {name}: {rate:,.0f}")
+    for name, rate in rates.items():
+        print(f"a second, {name}: {rate:,.0f}")
     goals = list(goals_of(summary, channels, begun or {}))
     if goals:
         print("\n" + goals_table(goals))
@@ -66,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "medians": {name: asdict(figures) for name, figures in summary.items()},
             "rounds": {name: [asdict(figures) for figures in measured] for name, measured in rounds.items()},
             "channels_per_s": channels,
+            "rates_per_s": rates,
             "start_up": begun or {},
             "goals": [asdict(goal) | {"verdict": goal.verdict} for goal in goals],
         }
@@ -74,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.run", description=(__doc__ or "").split("\n")[0])
-    names = ["direct", "ssh", "rust", "ours-asyncio", "ours-uvloop", CHANNELS, START_UP]
+    names = ["direct", "ssh", "rust", "ours-asyncio", "ours-uvloop", CHANNELS, START_UP, *RATES]
     parser.add_argument("--quick", action="store_true", help="128 MiB and fewer samples")
     parser.add_argument("--only", action="append", choices=names, help="measure this alone; may be repeated")
     parser.add_argument("--size", type=int, metavar="MIB", help="bytes of one bulk transfer (1024)")
@@ -109,9 +115,14 @@ def _tunnels(wanted: list[Contender], effort: Effort) -> dict[str, list[Figures]
 
 
 def _channels(effort: Effort) -> dict[str, float]:
-    """Return the median rate of secure channels of either implementation, in turns."""
+    """Return the median rate of secure channels of either implementation, and of ours with credentials, in turns."""
     count = ["--count", str(effort.channels)]
-    programs = {"ours": [sys.executable, "-m", "tests.benchmarks.channels", *count]}
+    ours = [sys.executable, "-m", "tests.benchmarks.channels", *count]
+    programs = {
+        "ours": ours,
+        KEPT_CREDENTIAL: [*ours, "--credentials", "kept"],
+        NEW_CREDENTIALS: [*ours, "--credentials", "new"],
+    }
     binary, missing = rust_binary()
     if binary is None:
         say(f"{CHANNELS} of {RUST}: not measured, {missing}")
@@ -126,6 +137,24 @@ def _channels(effort: Effort) -> dict[str, float]:
             if rate is not None:
                 rates[name].append(rate)
     return {name: median(measured) for name, measured in rates.items() if measured}
+
+
+def _rates_of(area: str, effort: Effort) -> dict[str, float]:
+    """Return the median of each rate that the program of that area measures."""
+
+    def measured() -> dict[str, float]:
+        with Peers(environment()) as peers:
+            rates: dict[str, float] = peers.start(area, [sys.executable, "-m", RATES[area]]).event("done", timeout=60)[
+                "rates"
+            ]
+            return rates
+
+    rounds = []
+    for number in range(effort.rounds):
+        say(f"round {number + 1} of {effort.rounds}: {area}")
+        if (rates := attempt(area, measured)) is not None:
+            rounds.append(rates)
+    return {name: median(rates[name] for rates in rounds) for name in (rounds[0] if rounds else ())}
 
 
 def _rate(program: list[str]) -> float:

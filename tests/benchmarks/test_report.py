@@ -1,7 +1,17 @@
 """The tables of the benchmarks say what the figures say."""
 
 from tests.benchmarks.measure import Figures, medians
-from tests.benchmarks.report import ASYNCIO, COLUMNS, PER_PROCESS, RUST, figures_table, goals_of, goals_table
+from tests.benchmarks.report import (
+    ASYNCIO,
+    COLUMNS,
+    KEPT_CREDENTIAL,
+    NEW_CREDENTIALS,
+    PER_PROCESS,
+    RUST,
+    figures_table,
+    goals_of,
+    goals_table,
+)
 
 ONES = Figures({key: 1.0 for key, *_ in COLUMNS}, {key: [10.0, 11.0] for key, *_ in PER_PROCESS})
 HALVES = Figures(dict.fromkeys(ONES.numbers, 0.5), ONES.processes | {"idle_mib": [46.0, 40.0]})
@@ -55,3 +65,9 @@ def test_what_was_not_measured_is_not_judged() -> None:
         "rust",
         "ok",
     ]
+
+
+def test_handshakes_with_credentials_are_judged_by_those_without() -> None:
+    kept, new = goals_of({}, {"ours": 3.0, KEPT_CREDENTIAL: 2.0, NEW_CREDENTIALS: 1.5}, {})
+    assert (kept.name, kept.measured, kept.verdict) == ("handshake, ours, a credential", 1.5, "ok")
+    assert (new.name, new.measured, new.verdict) == ("handshake, ours, a new credential each", 2.0, "missed by 33%")

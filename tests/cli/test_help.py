@@ -73,6 +73,7 @@ COMMANDS = {
     "rendezvous": ("--listen HOST:PORT", "--health-check HOST:PORT", "--json"),
     "send": ("ROUTE TEXT", "--timeout SECONDS", "--json"),
     "route": ("ROUTE", "--bulk MIB", "--repeat", "--svg FILE", "--processes", "--no-channel", "--json"),
+    "passphrase": ("set", "remove"),
     "transports": ("--json",),
     "demo": (),
 }

@@ -1,11 +1,13 @@
-"""Build the Rust peer of the interoperability tests and benchmarks, once per version of its sources.
+"""Build the Rust programs of the interoperability tests and benchmarks, once per version of their sources.
 
-``build()`` returns the path of a ready binary. Run as a script, this prints that path on standard output and
+There are two: the peer, a node of crate ``ockam``, and the authority, which needs the much larger crate ``ockam_api``.
+``build()`` returns the path of a ready binary. Run as a script, this prints both paths on standard output and
 what it is doing on standard error.
 
-Everything is kept under ``~/.cache/ockam-ref``: the binaries in ``rust-peer/<hash of the sources>/``, each beside
-the ``Cargo.lock`` it was built with, and the compiled dependencies in ``cargo-target/``, shared by all versions.
-The environment variable ``OCKAM_REF_RUST_PEER`` names a ready binary and overrides all of this.
+Everything is kept under ``~/.cache/ockam-ref``: the binaries in ``rust-peer/<hash of the sources>/`` and
+``rust-authority/<hash of the sources>/``, each beside the ``Cargo.lock`` it was built with, and the compiled
+dependencies in ``cargo-target/``, shared by all versions. The environment variables ``OCKAM_REF_RUST_PEER`` and
+``OCKAM_REF_RUST_AUTHORITY`` name a ready binary and override all of this.
 """
 
 from __future__ import annotations
@@ -21,12 +23,43 @@ import tempfile
 import tomllib
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-BINARY_VARIABLE: Final = "OCKAM_REF_RUST_PEER"
-BINARY_NAME: Final = "ockam-peer"
-SOURCES: Final = Path(__file__).resolve().parent / "rust_peer"
+SOURCES: Final = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True, slots=True)
+class RustProgram:
+    """One program: its binary, the folder of its package, what else it is made of, and how long a first build takes."""
+
+    binary: str
+    package: str
+    borrowed: tuple[str, ...]
+    variable: str
+    minutes: str
+
+    @property
+    def cache_name(self) -> str:
+        """The folder of its binaries."""
+        return self.package.replace("_", "-")
+
+    def source_files(self) -> list[Path]:
+        """All files that it is made of."""
+        own = SOURCES / self.package
+        found = [*own.rglob("Cargo.toml"), *own.rglob("*.rs"), *(SOURCES / name for name in self.borrowed)]
+        return sorted(found)
+
+
+PEER: Final = RustProgram("ockam-peer", "rust_peer", (), "OCKAM_REF_RUST_PEER", "three minutes")
+AUTHORITY: Final = RustProgram(
+    "ockam-authority",
+    "rust_authority",
+    tuple(f"rust_peer/src/{name}.rs" for name in ("args", "identity", "lifetime", "report")),
+    "OCKAM_REF_RUST_AUTHORITY",
+    "five minutes",
+)
 
 _TAIL_LINES: Final = 40
 _CRATES_PER_PROGRESS_LINE: Final = 50
@@ -60,23 +93,23 @@ dependencies = [
 
 
 class PeerBuildError(Exception):
-    """The peer could not be built. The text ends with the last lines that cargo printed."""
+    """A program could not be built. The text ends with the last lines that cargo printed."""
 
 
-def build(cache_dir: Path | None = None, *, quiet: bool = False) -> Path | None:
-    """Return the path of a ready peer binary, building it if need be.
+def build(program: RustProgram = PEER, cache_dir: Path | None = None, *, quiet: bool = False) -> Path | None:
+    """Return the path of a ready binary, building it if need be.
 
     ``cache_dir`` replaces ``~/.cache/ockam-ref``. Returns ``None``, after printing one line, if there is neither
     a ready binary nor cargo to build one. Several processes may call this at the same time: one builds and the
     others wait for it.
     """
-    named = os.environ.get(BINARY_VARIABLE)
+    named = os.environ.get(program.variable)
     if named:
-        return _checked_binary(Path(named))
+        return _checked_binary(Path(named), program.variable)
 
     root = (cache_dir if cache_dir is not None else Path.home() / ".cache" / "ockam-ref").absolute()
-    folder = root / "rust-peer" / source_hash()
-    binary = folder / BINARY_NAME
+    folder = root / program.cache_name / source_hash(program)
+    binary = folder / program.binary
     if binary.is_file():
         return binary
     cargo = _find_cargo()
@@ -87,27 +120,23 @@ def build(cache_dir: Path | None = None, *, quiet: bool = False) -> Path | None:
     with _exclusive(root / "rust-peer.lock", quiet=quiet):
         # Whoever held the lock before us may have built this very version.
         if not binary.is_file():
-            _build_into(folder, target=root / "cargo-target", cargo=cargo, quiet=quiet)
+            _build_into(folder, program, target=root / "cargo-target", cargo=cargo, quiet=quiet)
     return binary
 
 
-def source_hash() -> str:
+def source_hash(program: RustProgram) -> str:
     """Return 16 hex digits that change with any change of the manifest or the sources."""
     digest = hashlib.sha256()
-    for path in _source_files():
+    for path in program.source_files():
         content = path.read_bytes()
         digest.update(f"{path.relative_to(SOURCES).as_posix()}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()[:16]
 
 
-def _source_files() -> list[Path]:
-    return [SOURCES / "Cargo.toml", *sorted((SOURCES / "src").rglob("*.rs"))]
-
-
-def _checked_binary(path: Path) -> Path:
+def _checked_binary(path: Path, variable: str) -> Path:
     if not path.is_file() or not os.access(path, os.X_OK):
-        raise PeerBuildError(f"{BINARY_VARIABLE} names {path}, which is not a program")
+        raise PeerBuildError(f"{variable} names {path}, which is not a program")
     return path.absolute()
 
 
@@ -129,27 +158,28 @@ def _exclusive(path: Path, *, quiet: bool) -> Iterator[None]:
         yield
 
 
-def _build_into(folder: Path, *, target: Path, cargo: str, quiet: bool) -> None:
+def _build_into(folder: Path, program: RustProgram, *, target: Path, cargo: str, quiet: bool) -> None:
     target.mkdir(parents=True, exist_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
-    package = folder / "source"
-    if package.exists():
-        shutil.rmtree(package)
-    for path in _source_files():
-        copy = package / path.relative_to(SOURCES)
+    sources = folder / "source"
+    if sources.exists():
+        shutil.rmtree(sources)
+    for path in program.source_files():
+        copy = sources / path.relative_to(SOURCES)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
+    package = sources / program.package
 
     # The versions chosen by the first build serve all later ones, so that a change of the program changes nothing
     # else, and no dependency is compiled again.
     lock = package / "Cargo.lock"
-    shared_lock = target / f"{BINARY_NAME}.Cargo.lock"
+    shared_lock = target / f"{program.binary}.Cargo.lock"
     if shared_lock.is_file():
         shutil.copyfile(shared_lock, lock)
     else:
         lock.write_text(_SEED_LOCK.format(source=_default_registry(cargo)))
 
-    _say("building the Rust peer; the first time takes about three minutes", unless=quiet)
+    _say(f"building {program.binary}; the first time takes about {program.minutes}", unless=quiet)
     environment = {**os.environ, "CARGO_TARGET_DIR": str(target)}
     # A cross-compiling default would put the result elsewhere, and it could not run here.
     environment.pop("CARGO_BUILD_TARGET", None)
@@ -158,7 +188,7 @@ def _build_into(folder: Path, *, target: Path, cargo: str, quiet: bool) -> None:
     _publish(lock, shared_lock)
     _publish(lock, folder / "Cargo.lock")
     # Last, because its presence is what makes the folder count as built.
-    _publish(target / "release" / BINARY_NAME, folder / BINARY_NAME)
+    _publish(target / "release" / program.binary, folder / program.binary)
 
 
 def _default_registry(cargo: str) -> str:
@@ -216,15 +246,16 @@ def _say(text: str, *, unless: bool = False) -> None:
 
 
 def main() -> int:
-    """Build the peer and print where it is."""
-    try:
-        binary = build()
-    except PeerBuildError as error:
-        _say(str(error))
-        return 1
-    if binary is None:
-        return 1
-    print(binary)
+    """Build both programs and print where they are."""
+    for program in (PEER, AUTHORITY):
+        try:
+            binary = build(program)
+        except PeerBuildError as error:
+            _say(str(error))
+            return 1
+        if binary is None:
+            return 1
+        print(binary)
     return 0
 
 

@@ -8,15 +8,26 @@ from typing import Final
 
 import pytest
 
-from tests.interop.build_peer import PeerBuildError, build
-from tests.interop.harness import CommandLine, Implementation, Peers, Program, python_program, rust_program
+from tests.interop.build_peer import AUTHORITY, PEER, PeerBuildError, RustProgram, build
+from tests.interop.harness import (
+    AuthorityProgram,
+    CommandLine,
+    Implementation,
+    Peers,
+    Program,
+    python_authority_program,
+    python_program,
+    rust_authority_program,
+    rust_program,
+)
 from tests.interop.matrix import Cell
 from tests.interop.record import CELL_PROPERTY, Record
 from tests.interop.traffic import Target
 
 NO_PEER: Final = "there is no Rust peer: cargo is not installed, or could not build it"
 
-_BINARY: Final = pytest.StashKey[Path | None]()
+_BINARIES: Final = pytest.StashKey[dict[RustProgram, Path | None]]()
+_AUTHORITY_FIXTURE: Final = "rust_authority"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,16 +42,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Build the peer before the first test, whose time-out is shorter than a first build."""
-    if session.config.option.collectonly or not any(map(_needs_rust, session.items)):
+    """Build what is needed before the first test, whose time-out is shorter than a first build."""
+    if session.config.option.collectonly:
         return
+    needed = {program for item in session.items for program in _needed(item)}
     capture = session.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        try:
-            session.config.stash[_BINARY] = build()
-        except PeerBuildError as error:
-            print(error, file=sys.stderr)
-            session.config.stash[_BINARY] = None
+        session.config.stash[_BINARIES] = {
+            program: _build(program) for program in (PEER, AUTHORITY) if program in needed
+        }
+
+
+def _build(program: RustProgram) -> Path | None:
+    try:
+        return build(program)
+    except PeerBuildError as error:
+        print(error, file=sys.stderr)
+        return None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -52,9 +70,13 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     return report
 
 
-def _needs_rust(item: pytest.Item) -> bool:
+def _needed(item: pytest.Item) -> Iterator[RustProgram]:
     cell = _cell_of(item)
-    return item.get_closest_marker("interop") is not None and (cell is None or "rust" in cell.implementations)
+    if item.get_closest_marker("interop") is None or (cell is not None and "rust" not in cell.implementations):
+        return
+    yield PEER
+    if _AUTHORITY_FIXTURE in getattr(item, "fixturenames", ()):
+        yield AUTHORITY
 
 
 def _cell_of(item: pytest.Item) -> Cell | None:
@@ -80,9 +102,25 @@ def peers() -> Iterator[Peers]:
 @pytest.fixture
 def rust(peers: Peers, pytestconfig: pytest.Config) -> Program:
     """The Rust implementation; without it the test is skipped, and fails where it must not be missing."""
-    binary = pytestconfig.stash[_BINARY]
+    return rust_program(_binary(pytestconfig, PEER), peers)
+
+
+@pytest.fixture
+def rust_authority(peers: Peers, pytestconfig: pytest.Config) -> AuthorityProgram:
+    """The Rust authority and its clients; without it as without ``rust``."""
+    return rust_authority_program(_binary(pytestconfig, AUTHORITY), peers)
+
+
+@pytest.fixture
+def python_authority(peers: Peers) -> AuthorityProgram:
+    """Our authority and its clients."""
+    return python_authority_program(peers)
+
+
+def _binary(config: pytest.Config, program: RustProgram) -> Path:
+    binary = config.stash[_BINARIES][program]
     if binary is not None:
-        return rust_program(binary, peers)
+        return binary
     if os.environ.get("CI") == "true":
         pytest.fail(NO_PEER, pytrace=False)
     pytest.skip(NO_PEER)

@@ -151,6 +151,18 @@ class Program:
         """Start the program with these arguments."""
         return self._peers.start(f"{self.name} {words[0]}", [*self._command, *words])
 
+    def ask(self, *words: str) -> Event:
+        """Run a command that ends, and return what it reports."""
+        return self.start(*words).event("done", timeout=DONE_S)
+
+    def refusal(self, *words: str) -> str:
+        """Run a command that fails, and return why."""
+        failed = self.start(*words)
+        message = failed.event("error")["message"]
+        assert failed.ended() == 1
+        assert isinstance(message, str)
+        return message
+
     def hub(self) -> Event:
         return self.start("hub", "--listen", ANY_PORT).ready()
 
@@ -201,12 +213,43 @@ class Program:
         # The size of a message is no power of two and divides nothing, so that the last message is a short one.
         sizes = ["--worker", worker, "--bytes", str(total), "--chunk", "40009"]
         options = [*way_options(way), *flag("--channel", on=channel), *option("--expect", expect), *sizes]
-        return self.start("echo", *options).event("done", timeout=DONE_S)
+        return self.ask("echo", *options)
 
 
 def rust_program(binary: Path, peers: Peers) -> Program:
     """Return the program of ``rust_peer/``."""
     return Program("rust", [str(binary)], peers)
+
+
+class AuthorityProgram(Program):
+    """A program with the options of ``ockam-authority``."""
+
+    def serve(self, who: Sequence[str], trusted: Mapping[str, str], *, ttl_s: int | None = None) -> Event:
+        """Start an authority with these members, whose attributes are written ``NAME=VALUE,...``."""
+        members = ";".join(f"{identifier}:{attributes}" for identifier, attributes in trusted.items())
+        words = ["authority", "--listen", ANY_PORT, *who, *option("--trusted", members or None)]
+        return self._start_authority(words, ttl_s).ready()
+
+    def _start_authority(self, words: Sequence[str], ttl_s: int | None) -> Peer:
+        return self.start(*words, *option("--ttl", None if ttl_s is None else str(ttl_s)))
+
+
+class RustAuthority(AuthorityProgram):
+    """The program of ``rust_authority/``, whose library takes the life of credentials from a variable only."""
+
+    def _start_authority(self, words: Sequence[str], ttl_s: int | None) -> Peer:
+        variables = [] if ttl_s is None else ["env", f"CREDENTIAL_TTL_SECS={ttl_s}"]
+        return self._peers.start("rust authority", [*variables, *self._command, *words])
+
+
+def rust_authority_program(binary: Path, peers: Peers) -> AuthorityProgram:
+    """Return the program of ``rust_authority/``."""
+    return RustAuthority("rust", [str(binary)], peers)
+
+
+def python_authority_program(peers: Peers) -> AuthorityProgram:
+    """Return our authority and its clients as a program with the same options."""
+    return AuthorityProgram("python", [sys.executable, "-m", "tests.interop.python_peers.authority"], peers)
 
 
 def python_program(peers: Peers) -> Program:

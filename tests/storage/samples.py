@@ -42,6 +42,15 @@ def note(text: str) -> Callable[[sqlite3.Connection], int]:
     return lambda connection: append_audit(connection, at=NOW, caller=b"", what=text, answer="").number
 
 
+def statement(sql: str) -> Callable[[sqlite3.Connection], None]:
+    """Return a write that is one statement of SQL."""
+
+    def run(connection: sqlite3.Connection) -> None:
+        connection.execute(sql)
+
+    return run
+
+
 def notes(connection: sqlite3.Connection) -> list[str]:
     """Return what ``note`` has written, the oldest first."""
     return [row.what for row in reversed(list_audit(connection, limit=1_000_000))]

@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,7 @@ from ockam_ref.storage import files, schema
 from ockam_ref.storage.home import home_path, open_store, store_path
 from ockam_ref.storage.store import Store
 from tests.storage.conftest import Run
-from tests.storage.samples import contents, note, notes
+from tests.storage.samples import contents, note, notes, statement
 
 
 def mode_of(path: Path) -> int:
@@ -107,7 +108,7 @@ def test_what_belongs_to_another_user_is_refused(run: Run, path: Path, monkeypat
 def test_a_folder_that_cannot_be_made_is_an_error_with_a_reason(run: Run, tmp_path: Path) -> None:
     async def scenario() -> None:
         (tmp_path / "file").write_text("not a folder")
-        with pytest.raises(StorageError, match="Not a directory|File exists"):
+        with pytest.raises(StorageError, match=r"Not a directory|File exists"):
             await Store.open(tmp_path / "file" / "home" / "state.db")
 
     run(scenario())
@@ -123,7 +124,7 @@ def foreign(path: Path, *, application_id: int = 0, version: int = 0) -> None:
     connection.close()
 
 
-REFUSED: Final = {
+REFUSED: Final[dict[str, tuple[Callable[[Path], object], str]]] = {
     "a text": (lambda path: path.write_text("Dear diary, " * 1000), "no store, or damaged"),
     "a short text": (lambda path: path.write_text("x"), "no store, or damaged"),
     "half a header": (lambda path: path.write_bytes(b"SQLite format 3\0" + bytes(20)), "another program"),
@@ -178,7 +179,7 @@ def test_a_newer_release_that_was_killed_is_not_touched_either(run: Run, path: P
         other = tmp_path / "other"
         other.mkdir(mode=0o700)
         async with await Store.open(path) as store:
-            await store.write(lambda connection: connection.execute("PRAGMA user_version=1000") and None)
+            await store.write(statement("PRAGMA user_version=1000"))
             for name in ("state.db", "state.db-wal"):
                 (other / name).write_bytes((path.parent / name).read_bytes())
                 (other / name).chmod(0o600)

@@ -160,9 +160,7 @@ def test_two_processes_cannot_have_the_same_use(run: Run, path: Path) -> None:
     async def scenario() -> None:
         async with await Store.open(path) as one, await Store.open(path) as other:
             await TicketRepository(one).put(ticket(b"code", uses=20))
-            uses = (
-                TicketRepository(store).use(AUTHORITY, b"code", NOW) for store in (one, other) for _ in range(20)
-            )
+            uses = (TicketRepository(store).use(AUTHORITY, b"code", NOW) for store in (one, other) for _ in range(20))
             taken = [row for row in await asyncio.gather(*uses) if row is not None]
             assert sorted(row.uses_left for row in taken) == list(range(1, 21))
 

@@ -1,5 +1,7 @@
 """What is kept of ourselves: identities, purpose keys, credentials, projects."""
 
+from collections.abc import Awaitable
+
 import pytest
 
 from ockam_ref.errors import DecodeError, ErrorCode, MisuseError, VerificationError
@@ -50,7 +52,7 @@ def test_what_is_there_or_is_not_there_is_an_error_with_a_code(run: Run) -> None
             identities = IdentityRepository(store)
             await identities.add("alice", ALICE)
             await identities.add("bob", BOB)
-            refused = {
+            refused: dict[ErrorCode, list[Awaitable[object]]] = {
                 ErrorCode.NAME_TAKEN: [
                     identities.add("alice", identity(3).history.encoded),
                     identities.add("alicia", ALICE),
@@ -181,7 +183,9 @@ def test_projects_by_name(run: Run) -> None:
         async with await Store.open(None) as store:
             projects = ProjectRepository(store)
             assert await projects.default() is None
-            home = await projects.put(ProjectRow("home", b"authority", b"history", "/ip4/127.0.0.1/tcp/4000/service/api"))
+            home = await projects.put(
+                ProjectRow("home", b"authority", b"history", "/ip4/127.0.0.1/tcp/4000/service/api")
+            )
             assert home.is_default
             work = await projects.put(home._replace(name="work", is_default=False, project_name="Work"))
             assert not work.is_default
@@ -196,10 +200,11 @@ def test_projects_by_name(run: Run) -> None:
             assert await projects.delete("home")
             assert not await projects.delete("home")
             assert await projects.default() is None
-            for attempt, code in (
+            attempts: list[tuple[Awaitable[object], ErrorCode]] = [
                 (projects.set_default("home"), ErrorCode.NOT_FOUND),
                 (projects.put(work._replace(name="a b")), ErrorCode.BAD_NAME),
-            ):
+            ]
+            for attempt, code in attempts:
                 with pytest.raises(MisuseError) as caught:
                     await attempt
                 assert caught.value.code is code

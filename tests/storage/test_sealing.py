@@ -18,7 +18,7 @@ from ockam_ref.storage.sealing import Costs, Seal
 from ockam_ref.storage.secret_keys import SecretRepository, SecretUse
 from ockam_ref.storage.store import Store
 from tests.storage.conftest import Run
-from tests.storage.samples import contents, note
+from tests.storage.samples import contents, note, statement
 
 HANDLE: Final = b"h" * 32
 SECRET: Final = bytes(range(100, 132))
@@ -94,7 +94,7 @@ def test_a_sealed_secret_is_not_in_the_files(run: Run, path: Path) -> None:
 def test_a_sealed_secret_that_was_moved_or_changed_does_not_open(run: Run, column: str) -> None:
     async def scenario() -> None:
         async with await filled(None, PASSPHRASE) as store:
-            await store.write(lambda connection: connection.execute(f"UPDATE secret_key SET {column}") and None)
+            await store.write(statement(f"UPDATE secret_key SET {column}"))
             handle = b"\0" if "handle" in column else HANDLE
             secrets = SecretRepository(store)
             with pytest.raises(StorageError, match="does not open"):
@@ -107,11 +107,7 @@ def test_no_error_quotes_a_damaged_row(run: Run) -> None:
     async def scenario() -> None:
         async with await filled(None) as store:
             # as a text the bytes cannot be decoded, and the module sqlite3 quotes what it cannot decode
-            await store.write(
-                lambda connection: (
-                    connection.execute("UPDATE secret_key SET secret = CAST(x'ff7a7a7a' AS TEXT)") and None
-                )
-            )
+            await store.write(statement("UPDATE secret_key SET secret = CAST(x'ff7a7a7a' AS TEXT)"))
             with pytest.raises(StorageError, match="it is damaged") as caught:
                 await SecretRepository(store).signing_secret(HANDLE)
             assert "zzz" not in "".join(traceback.format_exception(caught.value))

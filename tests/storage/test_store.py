@@ -3,7 +3,6 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,8 +27,12 @@ def refuse(connection: sqlite3.Connection) -> None:
 def hold(store: Store) -> tuple[threading.Event, threading.Event]:
     """Keep the writer busy; return what says that it is, and what lets it go on."""
     held, gate = threading.Event(), threading.Event()
-    task = asyncio.ensure_future(store.write(lambda _: (held.set(), gate.wait())))
-    task.add_done_callback(lambda done: done.result())
+
+    def wait(_: sqlite3.Connection) -> None:
+        held.set()
+        gate.wait()
+
+    asyncio.ensure_future(store.write(wait)).add_done_callback(lambda done: done.result())
     return held, gate
 
 

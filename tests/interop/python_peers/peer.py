@@ -16,44 +16,45 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Final, TypeAlias
 
-from ockam_ref.asyncio import Node, NodeConnection, NodeListener, Routed, SecureChannel, UdpBind
+from ockam_ref.asyncio import Node, NodeConnection, NodeListener, Routed, UdpBind
 from ockam_ref.asyncio.hops import Flow, Hop
-from ockam_ref.channels.trust import TRUST_EVERYONE, TrustPolicy
 from ockam_ref.errors import OckamError
-from ockam_ref.identities.identifier import Identifier, parse_identifier
 from ockam_ref.wire.address import UDP
+from tests.interop.python_peers.member import Options, add_options, open_member
 
 _STDIN: Final = 0
-API: Final = "api"
 OUTLET: Final = "outlet"
 RESPONDER: Final = "forward_to_responder"
 _LETTERS: Final = bytes(ord("a") + byte % 26 for byte in range(256))
 
-Options: TypeAlias = argparse.Namespace
+
+Command: TypeAlias = Callable[[Node, Options], Awaitable[None]]
 
 
-def main() -> None:
-    """Run one command."""
-    options = parser().parse_args()
-    command: Callable[[Node, Options], Awaitable[None]] = COMMANDS[options.command]
+def main_of(parser: argparse.ArgumentParser, commands: Mapping[str, Command]) -> None:
+    """Run the command that the arguments name within a node."""
+    options = parser.parse_args()
     try:
-        asyncio.run(run(command, options))
+        asyncio.run(run(commands[options.command], options))
     except OckamError as error:
         report("error", message=str(error))
         sys.exit(1)
 
 
-async def run(command: Callable[[Node, Options], Awaitable[None]], options: Options) -> None:
-    """Run the command within a node; a command that serves goes on until it is told to end."""
+async def run(command: Command, options: Options) -> None:
+    """Run one command."""
+    async with Node.create() as node:
+        await command(node, options)
+
+
+async def until_ended() -> None:
+    """Return when the process is told to end, by SIGTERM or by the end of its standard input."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, ended.set)
-    async with Node.create() as node:
-        await command(node, options)
-        if not options.command.endswith("echo"):
-            loop.add_reader(_STDIN, end_with_input, ended)
-            await ended.wait()
-            loop.remove_reader(_STDIN)
+    loop.add_reader(_STDIN, end_with_input, ended)
+    await ended.wait()
+    loop.remove_reader(_STDIN)
 
 
 def end_with_input(ended: asyncio.Event) -> None:
@@ -65,31 +66,36 @@ def end_with_input(ended: asyncio.Event) -> None:
 async def serve_node(node: Node, options: Options) -> None:
     """Listen, with everything a responder may need."""
     listener = await node.tcp_listen(options.listen)
-    identifier, channels = await accept_channels(node, listener)
-    await start_workers(node, listener, channels)
+    member = open_member(node, options)
+    channels = await member.accept_channels(listener)
+    await member.start_workers(listener, channels)
     if options.outlet is not None:
         flows: list[Flow] = [channels, listener] if options.no_channel else [channels]
         await node.create_outlet(OUTLET, options.outlet, consumer_of=flows, skip_handshake=options.skip_handshake)
-    report("ready", listen=listener.address, identifier=str(identifier))
+    report("ready", listen=listener.address, identifier=str(member.identity.identifier))
+    await until_ended()
 
 
 async def serve_outlet(node: Node, options: Options) -> None:
     """Register an outlet with a hub."""
     hub = await node.tcp_connect(options.hub)
-    identifier, channels = await accept_channels(node, hub)
+    member = open_member(node, options)
+    channels = await member.accept_channels(hub)
     flows: list[Flow] = [channels, hub] if options.no_channel else [channels]
     await node.create_outlet(OUTLET, options.target, consumer_of=flows, skip_handshake=options.skip_handshake)
     relay = await node.create_relay(hub, name=options.relay)
-    report("ready", identifier=str(identifier), forwarding_address=str(relay.remote_address))
+    report("ready", identifier=str(member.identity.identifier), forwarding_address=str(relay.remote_address))
+    await until_ended()
 
 
 async def serve_inlet(node: Node, options: Options) -> None:
     """Open a port that leads to an outlet."""
     way = await connect(node, options)
     if not options.no_channel:
-        way = (await secure(node, way, options),)
+        way = (await open_member(node, options).open_channel(way, options),)
     inlet = await node.create_inlet(options.listen, (*way, OUTLET), skip_handshake=options.skip_handshake)
     report("ready", listen=inlet.address)
+    await until_ended()
 
 
 async def serve_middle(node: Node, options: Options) -> None:
@@ -102,14 +108,17 @@ async def serve_middle(node: Node, options: Options) -> None:
 
     await node.start_worker(RESPONDER, forwarder, consumer_of=[listener])
     report("ready", listen=listener.address)
+    await until_ended()
 
 
 async def serve_udp_node(node: Node, options: Options) -> None:
     """Serve over UDP what ``node`` serves over TCP."""
     bind = await node.udp_bind(options.bind)
-    identifier, channels = await accept_channels(node, bind)
-    await start_workers(node, bind, channels)
-    report("ready", listen=bind.address, identifier=str(identifier))
+    member = open_member(node, options)
+    channels = await member.accept_channels(bind)
+    await member.start_workers(bind, channels)
+    report("ready", listen=bind.address, identifier=str(member.identity.identifier))
+    await until_ended()
 
 
 async def serve_udp_middle(node: Node, options: Options) -> None:
@@ -128,12 +137,14 @@ async def serve_udp_middle(node: Node, options: Options) -> None:
 
     await node.start_worker(RESPONDER, forwarder, consumer_of=[source])
     report("ready", listen=source.address)
+    await until_ended()
 
 
 async def serve_rendezvous(node: Node, options: Options) -> None:
     """Tell nodes their public addresses."""
     service = await node.start_rendezvous(options.bind)
     report("ready", listen=service.address)
+    await until_ended()
 
 
 async def serve_puncture_node(node: Node, options: Options) -> None:
@@ -147,9 +158,11 @@ async def serve_puncture_node(node: Node, options: Options) -> None:
         way = listener = await node.tcp_listen(options.listen)
         found = {"listen": listener.address}
     punctures = await node.start_puncture_listener(rendezvous=options.rendezvous, consumer_of=(way,))
-    identifier, channels = await accept_channels(node, punctures)
-    await start_workers(node, punctures, channels)
-    report("ready", identifier=str(identifier), **found)
+    member = open_member(node, options)
+    channels = await member.accept_channels(punctures)
+    await member.start_workers(punctures, channels)
+    report("ready", identifier=str(member.identity.identifier), **found)
+    await until_ended()
 
 
 async def udp_echo(node: Node, options: Options) -> None:
@@ -172,7 +185,8 @@ async def echo(node: Node, options: Options) -> None:
         await asyncio.sleep(options.idle)
         way, peer = (puncture,), puncture.peer
     if options.channel:
-        way = (await secure(node, way, options),)
+        way = (await open_member(node, options).open_channel(way, options),)
+    await echo_texts(node, way, options)
     generator = random.Random(options.bytes)
     sent = 0
     while sent < options.bytes:
@@ -189,17 +203,17 @@ async def echo(node: Node, options: Options) -> None:
     report("done", bytes=sent, peer=peer)
 
 
-async def accept_channels(node: Node, source: Flow) -> tuple[Identifier, Flow]:
-    """Start the secure channel listener."""
-    identity = node.create_identity()
-    channels = await node.create_secure_channel_listener(identity, API, consumer_of=[source])
-    return identity.identifier, channels
-
-
-async def start_workers(node: Node, *sources: Flow) -> None:
-    """Start the echo services; what the second returns is never looked at, as with the first."""
-    for name in ("echo", "echo_bytes"):
-        await node.start_echo(name, consumer_of=sources)
+async def echo_texts(node: Node, way: tuple[Hop, ...], options: Options) -> None:
+    """Send the text that the options name, once or, after a pause, twice."""
+    if options.text is None:
+        return
+    pauses = (0.0,) if options.again_after is None else (0.0, options.again_after)
+    for pause in pauses:
+        await asyncio.sleep(pause)
+        reply = await node.send_and_receive((*way, "echo"), options.text, timeout=options.timeout)
+        if reply.body(str) != options.text:
+            report("error", message="the reply to a text is another text")
+            sys.exit(1)
 
 
 async def connect(node: Node, options: Options) -> tuple[Hop, ...]:
@@ -213,13 +227,7 @@ async def connect(node: Node, options: Options) -> tuple[Hop, ...]:
     return (connection, hop) if hop else (connection,)
 
 
-async def secure(node: Node, way: tuple[Hop, ...], options: Options) -> SecureChannel:
-    """Open a channel to the listener at the end of ``way``."""
-    trust: TrustPolicy | Identifier = parse_identifier(options.expect) if options.expect else TRUST_EVERYONE
-    return await node.create_secure_channel(node.create_identity(), (*way, API), trust=trust)
-
-
-COMMANDS: Final[Mapping[str, Callable[[Node, Options], Awaitable[None]]]] = {
+COMMANDS: Final[Mapping[str, Command]] = {
     "node": serve_node,
     "outlet": serve_outlet,
     "inlet": serve_inlet,
@@ -258,6 +266,12 @@ def parser() -> argparse.ArgumentParser:
     found["rendezvous"].add_argument("--bind", required=True)
     found["udp-echo"].add_argument("--to", required=True)
     found["udp-echo"].add_argument("--timeout", type=float, required=True)
+    for name in ("inlet", "echo"):
+        found[name].add_argument("--timeout", type=float, default=30.0)
+    for name in ("node", "outlet", "inlet", "udp-node", "puncture-node", "echo"):
+        add_options(found[name])
+    found["echo"].add_argument("--text")
+    found["echo"].add_argument("--again-after", type=float)
     found["puncture-node"].add_argument("--rendezvous", required=True)
     found["puncture-node"].add_argument("--listen")
     found["puncture-node"].add_argument("--hub")
@@ -265,7 +279,7 @@ def parser() -> argparse.ArgumentParser:
     found["echo"].add_argument("--idle", type=float, default=0.0)
     found["echo"].add_argument("--channel", action="store_true")
     found["echo"].add_argument("--worker", choices=["echo", "echo_bytes"], default="echo")
-    found["echo"].add_argument("--bytes", type=int, required=True)
+    found["echo"].add_argument("--bytes", type=int, default=0)
     found["echo"].add_argument("--chunk", type=int, default=1024)
     return whole
 
@@ -277,4 +291,4 @@ def report(event: str, **fields: object) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main_of(parser(), COMMANDS)

@@ -13,17 +13,16 @@ from ockam_ref.asyncio.credentials import (
     CachedRetriever,
     CredentialKey,
     CredentialRetriever,
-    Fetched,
     MemoryRetriever,
     RemoteRetriever,
     credential_of,
 )
 from ockam_ref.errors import ErrorCode, MisuseError, OckamError, VerificationError
-from ockam_ref.identities.change_history import create_identity
+from ockam_ref.identities.change_history import VerifiedIdentity, create_identity, rotate_identity
 from ockam_ref.identities.credentials import issue_credential, unverified_credential_data
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.keys import ed25519_from_seed
-from ockam_ref.identities.purpose_keys import attest_credential_signing_key
+from ockam_ref.identities.purpose_keys import PurposeKeyAttestation, attest_credential_signing_key
 from ockam_ref.identities.refreshing import RefreshTiming
 
 NOW: Final = 1_700_000_000
@@ -39,8 +38,8 @@ DAY_S: Final = 86_400
 GONE: Final = OckamError(ErrorCode.LINK_FAILED, "nothing listens there")
 
 
-def issue(now: int, life_s: int, subject: Identifier = ME) -> bytes:
-    return issue_credential(KEY, ATTESTATION, subject=subject, attributes={}, created_at=now, expires_at=now + life_s)
+def issue(now: int, life_s: int, subject: Identifier = ME, attestation: PurposeKeyAttestation = ATTESTATION) -> bytes:
+    return issue_credential(KEY, attestation, subject=subject, attributes={}, created_at=now, expires_at=now + life_s)
 
 
 class World:
@@ -50,7 +49,7 @@ class World:
         self.now = NOW
         self.fetches: list[int] = []
         self.answers: Callable[[], bytes] = lambda: issue(self.now, DAY_S)
-        self.issuer = ISSUER
+        self.issuer: VerifiedIdentity | None = ISSUER
         self.hold: asyncio.Event | None = None
         self.kept: dict[CredentialKey, CachedCredential] = {}
         self.broken: OckamError | None = None
@@ -78,11 +77,11 @@ class World:
 
     # ---- the issuer
 
-    async def fetch(self) -> Fetched:
+    async def fetch(self) -> bytes:
         self.fetches.append(self.now - NOW)
         if self.hold is not None:
             await self.hold.wait()
-        return Fetched(self.answers(), self.issuer)
+        return self.answers()
 
     # ---- the cache
 
@@ -106,6 +105,7 @@ class World:
         return RemoteRetriever(
             CREDENTIAL,
             self.fetch,
+            lambda: self.issuer,
             cache=self if cached else None,
             timing=timing or RefreshTiming(),
             clock=lambda: self.now,
@@ -352,10 +352,48 @@ def test_what_is_not_ours_or_not_the_issuers_does_not_count(world: World) -> Non
             with pytest.raises(VerificationError):
                 await retriever.retrieve()
             world.answers = lambda: issue(world.now, DAY_S)
-            world.issuer = create_identity(KEY, valid_from=NOW, valid_until=NOW + 10**9)
-            with pytest.raises(VerificationError, match="answered, not") as caught:
+            for stranger in (create_identity(KEY, valid_from=NOW, valid_until=NOW + 10**9), None):
+                world.issuer = stranger
+                with pytest.raises(VerificationError, match="is not known") as caught:
+                    await retriever.retrieve()
+                assert caught.value.code is ErrorCode.NOT_TRUSTED
+            assert not world.kept
+
+    run(main())
+
+
+@pytest.mark.spec("CRED-28")
+def test_the_issuer_has_rotated(world: World) -> None:
+    newer = rotate_identity(ISSUER, ISSUER_KEY, KEY, valid_from=NOW, valid_until=NOW + 10**9)
+    attested = attest_credential_signing_key(newer, KEY, KEY.public, created_at=NOW, expires_at=NOW + 10**8)
+
+    async def main() -> None:
+        async with world.remote() as retriever:
+            first = await retriever.retrieve()
+            await world.move_to(NOW + 100)
+            world.issuer = newer
+            world.answers = refuse(GONE)
+            await world.move_to(NOW + 155)  # it is noticed at the next look, then tried as after any failure
+            assert world.fetches == [0, 120, 130, 140, 150]
+            world.answers = lambda: issue(world.now, DAY_S, attestation=attested)
+            second = await retriever.retrieve()  # who asks need not wait
+            assert world.fetches[-1] == 155
+            assert second != first
+            await world.move_to(NOW + 1_000)
+            assert world.fetches[-1] == 155
+
+    run(main())
+
+
+@pytest.mark.spec("CRED-28")
+def test_what_the_cache_holds_is_void_after_a_rotation(world: World) -> None:
+    async def main() -> None:
+        world.keep(DAY_S)
+        world.issuer = rotate_identity(ISSUER, ISSUER_KEY, KEY, valid_from=NOW, valid_until=NOW + 10**9)
+        world.answers = refuse(GONE)
+        async with world.remote(cached=True) as retriever:
+            with pytest.raises(OckamError, match="nothing listens"):
                 await retriever.retrieve()
-            assert caught.value.code is ErrorCode.NOT_TRUSTED
             assert not world.kept
 
     run(main())

@@ -19,6 +19,7 @@ from ockam_ref.identities.credentials import (
     encode_attributes,
     encode_credential,
     encode_credential_data,
+    is_void,
     issue_credential,
     read_credential,
     unverified_credential_data,
@@ -285,6 +286,7 @@ def test_a_rotation_of_the_authority_voids_it(
 ) -> None:
     rotated = rotate_identity(bob, bob_key, bob_key, valid_from=START, valid_until=KEY_EXPIRES)
     assert refused(issued, alice, rotated).code is ErrorCode.BAD_ATTESTATION
+    assert (is_void(issued, bob), is_void(issued, rotated)) == (False, True)
 
 
 @pytest.mark.spec("CRED-8")

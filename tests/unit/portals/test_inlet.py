@@ -78,7 +78,7 @@ def ended(end: End, effects: Effects, reason: str, *, answered: bool = True) -> 
 @pytest.mark.spec("PT-1")
 def test_nobody_can_send_to_an_inlet() -> None:
     end = start_inlet()
-    assert end.mailboxes == (Mailbox(INLET, DENY_ALL, DENY_ALL),)
+    assert end.mailboxes == (Mailbox(INLET, DENY_ALL),)
     assert end.first_effects == ()
     assert end.step(StopRequested("enough", NOW)) == ()
 

@@ -18,6 +18,7 @@ from ockam_ref.links.link_listener import LinkListener
 from ockam_ref.machine import Mailbox
 from ockam_ref.node import Node
 from ockam_ref.observations import MessageDropped, RelayFailed, RelayReady
+from ockam_ref.relays.names import MAX_NAME_BYTES
 from ockam_ref.relays.remote import (
     CONFIRMATION_TIMEOUT_S,
     Gone,
@@ -27,7 +28,7 @@ from ockam_ref.relays.remote import (
     receive,
     start,
 )
-from ockam_ref.relays.service import MAX_NAME_BYTES, RelayService
+from ockam_ref.relays.service import RelayService
 from ockam_ref.routing.access_control import ALLOW_ALL, DENY_ALL, AllowAsProducer
 from ockam_ref.testing.memory_host import MemoryNetwork
 from ockam_ref.wire.address import TCP, Address, local

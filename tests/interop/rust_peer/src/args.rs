@@ -24,80 +24,20 @@ impl From<&str> for Failure {
     }
 }
 
-const WAY: [&str; 6] = [
-    "--node",
-    "--hub",
-    "--forwarding-address",
-    "--via",
-    "--hop",
-    "--udp",
-];
-
-fn known(command: &str) -> Option<(Vec<&'static str>, &'static [&'static str])> {
-    let (values, way, flags): (&[&str], bool, &[&str]) = match command {
-        "hub" => (&["--listen"], false, &["--ignore-stdin"]),
-        "node" => (
-            &["--listen", "--outlet"],
-            false,
-            &["--no-channel", "--skip-handshake", "--ignore-stdin"],
-        ),
-        "outlet" => (
-            &["--target", "--hub", "--relay"],
-            false,
-            &["--no-channel", "--skip-handshake", "--ignore-stdin"],
-        ),
-        "inlet" => (
-            &["--listen", "--expect", "--timeout"],
-            true,
-            &[
-                "--no-channel",
-                "--skip-handshake",
-                "--fixed-peer",
-                "--ignore-stdin",
-            ],
-        ),
-        "middle" => (&["--listen", "--connect"], false, &["--ignore-stdin"]),
-        "udp-node" => (&["--bind"], false, &["--ignore-stdin"]),
-        "udp-middle" => (
-            &["--listen", "--udp", "--bind", "--connect"],
-            false,
-            &["--ignore-stdin"],
-        ),
-        "rendezvous" => (&["--bind"], false, &["--ignore-stdin"]),
-        "puncture-node" => (&["--listen", "--rendezvous"], false, &["--ignore-stdin"]),
-        "echo" => (
-            &[
-                "--rendezvous",
-                "--expect",
-                "--text",
-                "--bytes",
-                "--chunk",
-                "--window",
-                "--worker",
-                "--timeout",
-            ],
-            true,
-            &["--channel", "--fixed-peer"],
-        ),
-        "channels" => (&["--count"], false, &[]),
-        "identity" => (&[], false, &[]),
-        _ => return None,
-    };
-    let mut values = values.to_vec();
-    if way {
-        values.extend(WAY);
-    }
-    Some((values, flags))
-}
+/// The options of a command: those with a value, and those without.
+pub type Known = (Vec<&'static str>, &'static [&'static str]);
 
 pub struct Args {
     given: HashMap<String, String>,
 }
 
 impl Args {
-    pub fn parse(command: &str, words: impl Iterator<Item = String>) -> Result<Self, Failure> {
-        let (values, flags) =
-            known(command).ok_or_else(|| Failure(format!("unknown command `{command}`")))?;
+    /// Reads the words after `command`, which knows these options: some with a value, some without.
+    pub fn parse(
+        command: &str,
+        (values, flags): Known,
+        words: impl Iterator<Item = String>,
+    ) -> Result<Self, Failure> {
         let mut words = words;
         let mut given = HashMap::new();
         while let Some(word) = words.next() {
@@ -143,4 +83,15 @@ impl Args {
             })
             .transpose()
     }
+}
+
+/// Reads `name=value,name=value`.
+pub fn pairs(text: Option<&str>) -> Result<Vec<(&str, &str)>, Failure> {
+    text.into_iter()
+        .flat_map(|text| text.split(','))
+        .map(|pair| {
+            pair.split_once('=')
+                .ok_or_else(|| Failure(format!("`{pair}` is not NAME=VALUE")))
+        })
+        .collect()
 }

@@ -9,7 +9,8 @@ use ockam::tcp::TcpTransportExtension;
 use ockam::{Address, Context, Message, MessageReceiveOptions, Route, Routed, TryClone, route};
 
 use crate::args::{Args, Failure};
-use crate::way::{self, API};
+use crate::member::{API, Member};
+use crate::way;
 use crate::workers::open_for;
 use crate::{puncture, report};
 
@@ -28,15 +29,16 @@ pub async fn echo(context: &Context, args: &Args) -> Result<(), Failure> {
         return Err("--chunk must be at least 1, and --window 1 to 8".into());
     }
 
-    let node = ockam::node(context.try_clone()?).await?;
+    let member = Member::start(context, args).await?;
+    let node = &member.node;
     let tcp = node.create_tcp_transport()?;
-    let mut way = way::connect(&node, &tcp, args).await?;
+    let mut way = way::connect(node, &tcp, args).await?;
     if let Some(rendezvous) = args.text("--rendezvous") {
-        way = puncture::connect(context, &node, way, rendezvous, way::timeout(args)?).await?;
+        way = puncture::connect(context, node, way, rendezvous, way::timeout(args)?).await?;
     }
     let mut identifier = None;
     if args.flag("--channel") {
-        let channel = way::secure(&node, way, args).await?;
+        let channel = way::secure(&member, way, args).await?;
         identifier = Some(channel.their_identifier().to_string());
         way = route![channel.encryptor_address().clone()];
     } else if args.flag("--expect") {
@@ -45,7 +47,9 @@ pub async fn echo(context: &Context, args: &Args) -> Result<(), Failure> {
 
     let mut mailbox = Mailbox::open(context, &way, way::timeout(args)?)?;
     let mut last_route = None;
-    if let Some(text) = text {
+    let again = args.parsed::<f64>("--again-after")?;
+    for (text, pause) in texts(text, again) {
+        tokio::time::sleep(pause).await;
         mailbox.send(way.clone() + "echo", text.to_string()).await?;
         let reply = mailbox.receive::<String>().await?;
         last_route = Some(reply.return_route().to_string());
@@ -90,6 +94,16 @@ pub async fn echo(context: &Context, args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The text to be sent, and once more after a pause if that is asked for.
+fn texts(text: Option<&str>, again: Option<f64>) -> impl Iterator<Item = (&str, Duration)> {
+    let pauses = std::iter::once(0.0).chain(again);
+    text.into_iter().flat_map(move |text| {
+        pauses
+            .clone()
+            .map(move |s| (text, Duration::from_secs_f64(s)))
+    })
+}
+
 pub async fn channels(context: &Context, args: &Args) -> Result<(), Failure> {
     let count: usize = args
         .parsed("--count")?
@@ -114,20 +128,6 @@ pub async fn channels(context: &Context, args: &Args) -> Result<(), Failure> {
             ("count", count.into()),
             ("seconds", seconds.into()),
             ("per_second", (count as f64 / seconds).into()),
-        ],
-    );
-    Ok(())
-}
-
-pub async fn identity(context: &Context) -> Result<(), Failure> {
-    let node = ockam::node(context.try_clone()?).await?;
-    let identifier = node.create_identity().await?;
-    let identity = node.identities().get_identity(&identifier).await?;
-    report::event(
-        "done",
-        [
-            ("identifier", identifier.to_string().into()),
-            ("change_history_hex", identity.export_as_string()?.into()),
         ],
     );
     Ok(())

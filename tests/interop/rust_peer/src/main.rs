@@ -2,31 +2,36 @@
 
 mod args;
 mod client;
+mod identity;
+mod lifetime;
+mod member;
+mod options;
 mod puncture;
 mod report;
 mod server;
+mod trust;
 mod udp;
 mod way;
 mod workers;
 
-use std::future::Future;
-use std::io::Read;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use ockam::{Context, NodeBuilder};
-use tokio::signal::unix::{SignalKind, signal};
+use ockam::Context;
 
-use crate::args::{Args, Failure};
+use crate::args::Args;
+use crate::lifetime::{Program, Working, unknown};
+use crate::options::known;
 
 const USAGE: &str = "\
 ockam-peer COMMAND [OPTIONS]
 
 Commands that print one `ready` event and then serve:
-  hub      --listen HOST:PORT
-  node     --listen HOST:PORT [--outlet HOST:PORT] [--no-channel] [--skip-handshake]
-  outlet   --target HOST:PORT --hub HOST:PORT [--relay NAME] [--no-channel] [--skip-handshake]
-  inlet    --listen HOST:PORT WAY [--expect IDENTIFIER] [--no-channel] [--skip-handshake] [--timeout SECONDS]
+  hub      --listen HOST:PORT [WHO] [TRUST]  (with --authority, relays need credentials)
+  node     --listen HOST:PORT [--outlet HOST:PORT] [WHO] [TRUST] [--allow POLICY] [--no-channel] [--skip-handshake]
+  outlet   --target HOST:PORT --hub HOST:PORT [--relay NAME] [WHO] [TRUST] [--allow POLICY]
+           [--no-channel] [--hub-channel] [--skip-handshake]
+  inlet    --listen HOST:PORT WAY [--expect IDENTIFIER] [WHO] [TRUST] [--allow POLICY]
+           [--no-channel] [--skip-handshake] [--timeout SECONDS]
   middle   --listen HOST:PORT --connect HOST:PORT
   udp-node --bind HOST:PORT
   udp-middle --listen HOST:PORT --udp HOST:PORT | --bind HOST:PORT --connect HOST:PORT
@@ -35,11 +40,20 @@ Commands that print one `ready` event and then serve:
 They end on SIGTERM, on SIGINT, and when standard input ends, unless --ignore-stdin is given.
 
 Commands that print one `done` event and end (standard input is not read):
-  echo     WAY [--channel] [--expect IDENTIFIER] [--text TEXT]
+  echo     WAY [--channel] [--expect IDENTIFIER] [WHO] [TRUST] [--text TEXT] [--again-after SECONDS]
            [--bytes TOTAL] [--chunk N] [--window N] [--worker echo|echo_bytes] [--timeout SECONDS]
            [--rendezvous HOST:PORT]  (over a puncture that is negotiated along WAY)
   channels --count N
-  identity
+  identity [WHO] [--rotate SECRET]
+  verify   --of HISTORY [--known HISTORY]
+  issue    WHO --subject HISTORY [--attributes NAME=VALUE,...] [--ttl SECONDS]
+  check    --credential CREDENTIAL --authority HISTORY --subject HISTORY
+
+WHO is the identity of the node: --secret SECRET [--history HISTORY]
+  A secret is 64 hexadecimal digits of Ed25519, or of P-256 after `p256:`.
+
+TRUST is whose credentials count, and the one that is shown: --authority HISTORY
+  [--credential CREDENTIAL | --authority-at HOST:PORT [--gap SECONDS]]
 
 WAY is how to reach the other node:
   --node HOST:PORT
@@ -60,54 +74,16 @@ const SERVERS: [&str; 9] = [
 ];
 
 fn main() -> ExitCode {
-    let mut words = std::env::args().skip(1);
-    let command = words.next().unwrap_or_default();
-    if matches!(command.as_str(), "" | "help" | "-h" | "--help") {
-        eprintln!("{USAGE}");
-        return ExitCode::from(u8::from(command.is_empty()));
-    }
-    let args = match Args::parse(&command, words) {
-        Ok(args) => args,
-        Err(failure) => return fail(&failure),
-    };
-
-    // The builder's own panic hook prints prose on standard output, which would break the one-JSON-object-per-line
-    // promise, and so would its log.
-    let (context, mut executor) = NodeBuilder::new()
-        .with_logging(false)
-        .no_exit_on_panic()
-        .build();
-    std::panic::set_hook(Box::new(|info| {
-        report::error(&format!("panic: {info}"));
-        std::process::exit(1);
-    }));
-
-    let outcome = executor.execute(async move {
-        let outcome = run(&context, &command, &args).await;
-        // Reported before the shutdown, because a reader waiting for the reason should not wait for that too.
-        if let Err(failure) = &outcome {
-            report::error(&failure.0);
-        }
-        let _ = context.shutdown_node().await;
-        Ok::<_, ockam::Error>(outcome.is_ok())
-    });
-    match outcome {
-        Ok(Ok(true)) => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
-        Err(error) => fail(&error.into()),
-    }
+    lifetime::main(&Program {
+        usage: USAGE,
+        servers: &SERVERS,
+        known,
+        work,
+    })
 }
 
-fn fail(failure: &Failure) -> ExitCode {
-    report::error(&failure.0);
-    ExitCode::FAILURE
-}
-
-async fn run(context: &Context, command: &str, args: &Args) -> Result<(), Failure> {
-    let serves = SERVERS.contains(&command);
-    let ended = end_of_life(serves && !args.flag("--ignore-stdin"))?;
-    tokio::pin!(ended);
-    let work = async {
+fn work<'a>(context: &'a Context, command: &'a str, args: &'a Args) -> Working<'a> {
+    Box::pin(async move {
         match command {
             "hub" => server::hub(context, args).await,
             "node" => server::node(context, args).await,
@@ -120,49 +96,11 @@ async fn run(context: &Context, command: &str, args: &Args) -> Result<(), Failur
             "puncture-node" => puncture::node(context, args).await,
             "echo" => client::echo(context, args).await,
             "channels" => client::channels(context, args).await,
-            "identity" => client::identity(context).await,
-            _ => Err(Failure(format!("unknown command `{command}`"))),
-        }
-    };
-    tokio::select! {
-        // The work goes first, so that a bad option is reported even if standard input was never open.
-        biased;
-        outcome = work => outcome?,
-        () = &mut ended => return Err(if serves {
-            "ended before it was ready: by a signal, or because standard input ended (see --ignore-stdin)".into()
-        } else {
-            "ended by a signal before it was done".into()
-        }),
-    }
-    if serves {
-        ended.await;
-    }
-    Ok(())
-}
-
-/// Resolves when the process should end: on a signal and, if asked, when whoever holds our standard input is gone.
-fn end_of_life(watch_stdin: bool) -> Result<impl Future<Output = ()>, Failure> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(|e| Failure(e.to_string()))?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| Failure(e.to_string()))?;
-    let (stdin_ended, stdin_end) = tokio::sync::oneshot::channel::<()>();
-    if watch_stdin {
-        // A plain thread: a read blocked in the runtime's own pool would hold up its shutdown.
-        std::thread::spawn(move || {
-            let mut ignored = [0; 1024];
-            while matches!(std::io::stdin().read(&mut ignored), Ok(length) if length > 0) {}
-            let _ = stdin_ended.send(());
-            // The orderly shutdown can wait for a peer that takes no more data. Nobody is left to wait with it.
-            std::thread::sleep(Duration::from_secs(5));
-            std::process::exit(0);
-        });
-    } else {
-        std::mem::forget(stdin_ended);
-    }
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            _ = stdin_end => {}
+            "identity" => trust::identity(context, args).await,
+            "verify" => trust::verify(context, args).await,
+            "issue" => trust::issue(context, args).await,
+            "check" => trust::check(context, args).await,
+            _ => Err(unknown(command)),
         }
     })
 }

@@ -10,15 +10,17 @@ use ockam::udp::{
 use ockam::{Address, Context, Node, Route, route};
 
 use crate::args::{Args, Failure};
+use crate::member::Member;
 use crate::report;
-use crate::server::{accept_channels, start, start_workers};
+use crate::server::start_workers;
 
 const RENDEZVOUS: &str = "rendezvous";
 const LISTENER: &str = "udp";
 
 /// The rendezvous service.
 pub async fn rendezvous(context: &Context, args: &Args) -> Result<(), Failure> {
-    let node = start(context).await?;
+    let member = Member::start(context, args).await?;
+    let node = &member.node;
     let udp = node.create_udp_transport().await?;
     let arguments = UdpBindArguments::new().with_bind_address(args.required("--bind")?)?;
     let bind = udp.bind(arguments, UdpBindOptions::new()).await?;
@@ -34,7 +36,8 @@ pub async fn rendezvous(context: &Context, args: &Args) -> Result<(), Failure> {
 
 /// What `node` serves over TCP, over the punctures that others ask for; over TCP only the negotiation.
 pub async fn node(context: &Context, args: &Args) -> Result<(), Failure> {
-    let node = start(context).await?;
+    let member = Member::start(context, args).await?;
+    let node = &member.node;
     let tcp = node.create_tcp_transport()?;
     let listener = tcp
         .listen(args.required("--listen")?, TcpListenerOptions::new())
@@ -45,13 +48,13 @@ pub async fn node(context: &Context, args: &Args) -> Result<(), Failure> {
     let punctures = options.flow_control_id();
     let rendezvous = server(args.required("--rendezvous")?);
     UdpPunctureNegotiationListener::create(context, LISTENER, &udp, rendezvous, options)?;
-    let (identifier, channels) = accept_channels(&node, &punctures).await?;
-    start_workers(&node, &[&punctures, &channels])?;
+    let channels = member.accept_channels(&punctures)?;
+    start_workers(&member, &[&punctures, &channels])?;
     report::event(
         "ready",
         [
             ("listen", listener.socket_string().into()),
-            ("identifier", identifier.to_string().into()),
+            ("identifier", member.identifier.to_string().into()),
         ],
     );
     Ok(())

@@ -3,18 +3,18 @@
 use std::str::FromStr;
 
 use ockam::flow_control::FlowControlId;
-use ockam::identity::{Identifier, SecureChannelListenerOptions};
 use ockam::remote::RemoteRelayOptions;
 use ockam::tcp::{
     TcpConnectionOptions, TcpInletOptions, TcpListenerOptions, TcpOutletOptions, TcpTransport,
     TcpTransportExtension,
 };
 use ockam::transport::HostnamePort;
-use ockam::{Context, Node, RelayService, RelayServiceOptions, TryClone, route};
+use ockam::{Context, RelayService, RelayServiceOptions, Worker, route};
 
 use crate::args::{Args, Failure};
+use crate::member::Member;
 use crate::report;
-use crate::way::{self, API};
+use crate::way;
 use crate::workers::{Echo, EchoBytes, Forwarder, Uppercase};
 
 const OUTLET: &str = "outlet";
@@ -22,17 +22,18 @@ pub const RESPONDER: &str = "forward_to_responder";
 
 pub async fn hub(context: &Context, args: &Args) -> Result<(), Failure> {
     let address = args.required("--listen")?;
-    let node = start(context).await?;
+    let member = Member::start(context, args).await?;
+    let node = &member.node;
     let tcp = node.create_tcp_transport()?;
     let listener = tcp.listen(address, TcpListenerOptions::new()).await?;
-    let (identifier, channels) = accept_channels(&node, listener.flow_control_id()).await?;
+    let channels = member.accept_channels(listener.flow_control_id())?;
     let sources = [listener.flow_control_id(), &channels];
-    start_workers(&node, &sources)?;
+    start_workers(&member, &sources)?;
 
     let open = || {
         sources
             .iter()
-            .fold(RelayServiceOptions::new(), |options, source| {
+            .fold(relay_options(&member), |options, source| {
                 options
                     .service_as_consumer(source)
                     .relay_as_consumer(source)
@@ -48,7 +49,7 @@ pub async fn hub(context: &Context, args: &Args) -> Result<(), Failure> {
         "ready",
         [
             ("listen", listener.socket_string().into()),
-            ("identifier", identifier.to_string().into()),
+            ("identifier", member.identifier.to_string().into()),
         ],
     );
     Ok(())
@@ -56,19 +57,27 @@ pub async fn hub(context: &Context, args: &Args) -> Result<(), Failure> {
 
 pub async fn node(context: &Context, args: &Args) -> Result<(), Failure> {
     let address = args.required("--listen")?;
-    let node = start(context).await?;
+    let member = Member::start(context, args).await?;
+    let node = &member.node;
     let tcp = node.create_tcp_transport()?;
     let listener = tcp.listen(address, TcpListenerOptions::new()).await?;
-    let (identifier, channels) = accept_channels(&node, listener.flow_control_id()).await?;
-    start_workers(&node, &[listener.flow_control_id(), &channels])?;
+    let channels = member.accept_channels(listener.flow_control_id())?;
+    start_workers(&member, &[listener.flow_control_id(), &channels])?;
     if let Some(target) = args.text("--outlet") {
-        open_outlet(&tcp, args, target, &channels, listener.flow_control_id())?;
+        open_outlet(
+            &member,
+            &tcp,
+            args,
+            target,
+            &channels,
+            listener.flow_control_id(),
+        )?;
     }
     report::event(
         "ready",
         [
             ("listen", listener.socket_string().into()),
-            ("identifier", identifier.to_string().into()),
+            ("identifier", member.identifier.to_string().into()),
         ],
     );
     Ok(())
@@ -77,27 +86,26 @@ pub async fn node(context: &Context, args: &Args) -> Result<(), Failure> {
 pub async fn outlet(context: &Context, args: &Args) -> Result<(), Failure> {
     let target = args.required("--target")?;
     let hub = args.required("--hub")?;
-    let node = start(context).await?;
+    let member = Member::start(context, args).await?;
+    let node = &member.node;
     let tcp = node.create_tcp_transport()?;
     let hub = tcp.connect(hub, TcpConnectionOptions::new()).await?;
-    let identifier = if args.flag("--no-channel") {
-        start_workers(&node, &[hub.flow_control_id()])?;
-        open_outlet(
-            &tcp,
-            args,
-            target,
-            hub.flow_control_id(),
-            hub.flow_control_id(),
-        )?;
-        node.create_identity().await?
+    let mut way = route![hub.sender_address().clone()];
+    let mut source = hub.flow_control_id().clone();
+    if args.flag("--hub-channel") {
+        let channel = way::secure(&member, way, args).await?;
+        way = route![channel.encryptor_address().clone()];
+        source = channel.flow_control_id().clone();
+    }
+    if args.flag("--no-channel") {
+        start_workers(&member, &[&source])?;
+        open_outlet(&member, &tcp, args, target, &source, &source)?;
     } else {
-        let (identifier, channels) = accept_channels(&node, hub.flow_control_id()).await?;
-        start_workers(&node, &[hub.flow_control_id(), &channels])?;
-        open_outlet(&tcp, args, target, &channels, hub.flow_control_id())?;
-        identifier
-    };
+        let channels = member.accept_channels(&source)?;
+        start_workers(&member, &[&source, &channels])?;
+        open_outlet(&member, &tcp, args, target, &channels, &source)?;
+    }
 
-    let way = route![hub.sender_address().clone()];
     let options = RemoteRelayOptions::new();
     let relay = match args.text("--relay") {
         Some(name) => node.create_static_relay(way, name, options).await?,
@@ -106,7 +114,7 @@ pub async fn outlet(context: &Context, args: &Args) -> Result<(), Failure> {
     report::event(
         "ready",
         [
-            ("identifier", identifier.to_string().into()),
+            ("identifier", member.identifier.to_string().into()),
             ("forwarding_address", relay.remote_address().into()),
         ],
     );
@@ -115,23 +123,29 @@ pub async fn outlet(context: &Context, args: &Args) -> Result<(), Failure> {
 
 pub async fn inlet(context: &Context, args: &Args) -> Result<(), Failure> {
     let address = args.required("--listen")?;
-    let node = start(context).await?;
+    let member = Member::start(context, args).await?;
+    let node = &member.node;
     let tcp = node.create_tcp_transport()?;
-    let way = way::connect(&node, &tcp, args).await?;
+    let way = way::connect(node, &tcp, args).await?;
     let (route, identifier) = if args.flag("--no-channel") {
         if args.flag("--expect") {
             return Err("--expect needs a channel, which --no-channel rules out".into());
         }
         (way + OUTLET, None)
     } else {
-        let channel = way::secure(&node, way, args).await?;
+        let channel = way::secure(&member, way, args).await?;
         let identifier = channel.their_identifier().to_string();
         (
             route![channel.encryptor_address().clone(), OUTLET],
             Some(identifier),
         )
     };
-    let options = TcpInletOptions::new().set_skip_handshake(args.flag("--skip-handshake"));
+    let mut options = TcpInletOptions::new().set_skip_handshake(args.flag("--skip-handshake"));
+    if let Some((incoming, outgoing)) = member.guards()? {
+        options = options
+            .with_incoming_access_control_impl(incoming)
+            .with_outgoing_access_control_impl(outgoing);
+    }
     let inlet = tcp.create_inlet(address, route, options).await?;
     report::event(
         "ready",
@@ -146,7 +160,8 @@ pub async fn inlet(context: &Context, args: &Args) -> Result<(), Failure> {
 pub async fn middle(context: &Context, args: &Args) -> Result<(), Failure> {
     let address = args.required("--listen")?;
     let responder = args.required("--connect")?;
-    let node = start(context).await?;
+    let member = Member::start(context, args).await?;
+    let node = &member.node;
     let tcp = node.create_tcp_transport()?;
     let responder = tcp.connect(responder, TcpConnectionOptions::new()).await?;
     let forwarder = Forwarder(route![responder.sender_address().clone()]);
@@ -158,36 +173,45 @@ pub async fn middle(context: &Context, args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-pub async fn start(context: &Context) -> Result<Node, Failure> {
-    Ok(ockam::node(context.try_clone()?).await?)
-}
-
-/// Starts the secure channel listener, reachable from `source`, and returns what its channels count as a source of.
-pub async fn accept_channels(
-    node: &Node,
-    source: &FlowControlId,
-) -> Result<(Identifier, FlowControlId), Failure> {
-    let identifier = node.create_identity().await?;
-    let options = SecureChannelListenerOptions::new().as_consumer(source);
-    let channels = options.spawner_flow_control_id();
-    node.create_secure_channel_listener(&identifier, API, options)?;
-    Ok((identifier, channels))
+/// With an authority, a relay is made for those only whose credential names it.
+fn relay_options(member: &Member) -> RelayServiceOptions {
+    let options = RelayServiceOptions::new();
+    match member.authority() {
+        Some(authority) => {
+            options.authority(authority.clone(), member.node.identities_attributes())
+        }
+        None => options,
+    }
 }
 
 /// A worker only sees messages from sources that it was made a consumer of; all others vanish without a trace.
-pub fn start_workers(node: &Node, sources: &[&FlowControlId]) -> Result<(), Failure> {
-    node.start_worker("echo", Echo)?;
-    node.start_worker("echo_bytes", EchoBytes)?;
-    node.start_worker("uppercase", Uppercase)?;
-    for name in ["echo", "echo_bytes", "uppercase"] {
-        for source in sources {
-            node.flow_controls().add_consumer(&name.into(), source);
+pub fn start_workers(member: &Member, sources: &[&FlowControlId]) -> Result<(), Failure> {
+    start_worker(member, "echo", Echo, sources)?;
+    start_worker(member, "echo_bytes", EchoBytes, sources)?;
+    start_worker(member, "uppercase", Uppercase, sources)
+}
+
+fn start_worker(
+    member: &Member,
+    name: &str,
+    worker: impl Worker<Context = Context>,
+    sources: &[&FlowControlId],
+) -> Result<(), Failure> {
+    let node = &member.node;
+    match member.guards()? {
+        Some((incoming, outgoing)) => {
+            node.start_worker_with_access_control(name, worker, incoming, outgoing)?;
         }
+        None => node.start_worker(name, worker)?,
+    }
+    for source in sources {
+        node.flow_controls().add_consumer(&name.into(), source);
     }
     Ok(())
 }
 
 fn open_outlet(
+    member: &Member,
     tcp: &TcpTransport,
     args: &Args,
     target: &str,
@@ -199,6 +223,11 @@ fn open_outlet(
         .as_consumer(channels);
     if args.flag("--no-channel") {
         options = options.as_consumer(direct);
+    }
+    if let Some((incoming, outgoing)) = member.guards()? {
+        options = options
+            .with_incoming_access_control_impl(incoming)
+            .with_outgoing_access_control_impl(outgoing);
     }
     Ok(tcp.create_outlet(OUTLET, HostnamePort::from_str(target)?, options)?)
 }

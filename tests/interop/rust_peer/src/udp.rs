@@ -5,23 +5,25 @@ use ockam::udp::{UDP, UdpBind, UdpBindArguments, UdpBindOptions, UdpTransportExt
 use ockam::{Address, Context, Node, Route, route};
 
 use crate::args::{Args, Failure};
+use crate::member::Member;
 use crate::report;
-use crate::server::{RESPONDER, accept_channels, start, start_workers};
+use crate::server::{RESPONDER, start_workers};
 use crate::workers::Forwarder;
 
 const ANY_PORT: &str = "127.0.0.1:0";
 
 /// Serves over UDP what `node` serves over TCP.
 pub async fn node(context: &Context, args: &Args) -> Result<(), Failure> {
-    let node = start(context).await?;
-    let bind = bind(&node, args.required("--bind")?, None).await?;
-    let (identifier, channels) = accept_channels(&node, bind.flow_control_id()).await?;
-    start_workers(&node, &[bind.flow_control_id(), &channels])?;
+    let member = Member::start(context, args).await?;
+    let node = &member.node;
+    let bind = bind(node, args.required("--bind")?, None).await?;
+    let channels = member.accept_channels(bind.flow_control_id())?;
+    start_workers(&member, &[bind.flow_control_id(), &channels])?;
     report::event(
         "ready",
         [
             ("listen", bind.bind_address().to_string().into()),
-            ("identifier", identifier.to_string().into()),
+            ("identifier", member.identifier.to_string().into()),
         ],
     );
     Ok(())
@@ -29,11 +31,12 @@ pub async fn node(context: &Context, args: &Args) -> Result<(), Failure> {
 
 /// Passes on from TCP to UDP (`--listen`, `--udp`) or from UDP to TCP (`--bind`, `--connect`).
 pub async fn middle(context: &Context, args: &Args) -> Result<(), Failure> {
-    let node = start(context).await?;
+    let member = Member::start(context, args).await?;
+    let node = &member.node;
     let tcp = node.create_tcp_transport()?;
     let (onward, listen, source) = match (args.text("--udp"), args.text("--connect")) {
         (Some(responder), None) => {
-            let bind = bind(&node, ANY_PORT, None).await?;
+            let bind = bind(node, ANY_PORT, None).await?;
             let listener = tcp
                 .listen(args.required("--listen")?, TcpListenerOptions::new())
                 .await?;
@@ -42,7 +45,7 @@ pub async fn middle(context: &Context, args: &Args) -> Result<(), Failure> {
             (onward, listener.socket_string(), source)
         }
         (None, Some(responder)) => {
-            let bind = bind(&node, args.required("--bind")?, None).await?;
+            let bind = bind(node, args.required("--bind")?, None).await?;
             let connection = tcp.connect(responder, TcpConnectionOptions::new()).await?;
             let onward = route![connection.sender_address().clone()];
             let source = bind.flow_control_id().clone();
@@ -51,7 +54,8 @@ pub async fn middle(context: &Context, args: &Args) -> Result<(), Failure> {
         _ => return Err("either --listen and --udp, or --bind and --connect are needed".into()),
     };
     node.start_worker(RESPONDER, Forwarder(onward))?;
-    node.flow_controls().add_consumer(&RESPONDER.into(), &source);
+    node.flow_controls()
+        .add_consumer(&RESPONDER.into(), &source);
     report::event("ready", [("listen", listen.into())]);
     Ok(())
 }

@@ -7,10 +7,8 @@ use ockam::tcp::{TcpConnectionOptions, TcpTransport};
 use ockam::{Address, Node, Route, route};
 
 use crate::args::{Args, Failure};
+use crate::member::Member;
 use crate::udp;
-
-/// Where every secure channel listener of these programs lives.
-pub const API: &str = "api";
 
 /// Connects, and returns the route that leads to the workers of the other node.
 pub async fn connect(node: &Node, tcp: &TcpTransport, args: &Args) -> Result<Route, Failure> {
@@ -36,17 +34,14 @@ pub async fn connect(node: &Node, tcp: &TcpTransport, args: &Args) -> Result<Rou
     })
 }
 
-/// Opens a secure channel, as a fresh identity, to the listener at the end of `way`.
-pub async fn secure(node: &Node, way: Route, args: &Args) -> Result<SecureChannel, Failure> {
+/// Opens a secure channel to the listener at the end of `way`.
+pub async fn secure(member: &Member, way: Route, args: &Args) -> Result<SecureChannel, Failure> {
     let mut options = SecureChannelOptions::new().with_timeout(timeout(args)?);
     if let Some(expected) = args.text("--expect") {
         let expected = Identifier::try_from(expected)?;
         options = options.with_trust_policy(TrustIdentifierPolicy::new(expected));
     }
-    let identifier = node.create_identity().await?;
-    Ok(node
-        .create_secure_channel(&identifier, way + API, options)
-        .await?)
+    member.open_channel(way, options).await
 }
 
 /// How long to wait for any one answer. Silence is the usual sign of failure, so a test may want less.

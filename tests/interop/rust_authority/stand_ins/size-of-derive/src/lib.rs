@@ -1,0 +1,8 @@
+//! Stands in for the crate of this name.
+
+use proc_macro::TokenStream;
+
+#[proc_macro_derive(SizeOf, attributes(size_of))]
+pub fn derive(_item: TokenStream) -> TokenStream {
+    TokenStream::new()
+}
