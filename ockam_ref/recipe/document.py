@@ -6,7 +6,7 @@ refused; the tree has limits, so that a small file cannot become a large one by 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias
 
 import yaml
 
@@ -79,12 +79,12 @@ class _Builder:
 
     def take(self, event: yaml.Event) -> None:
         """Take the next event."""
-        place = Place(self._file, event.start_mark.line + 1, event.start_mark.column + 1)
+        place = _place(self._file, event.start_mark)
         match event:
             case yaml.DocumentStartEvent() if self.root is not None:
                 raise RecipeError(place, "a second document begins here; a recipe is one")
             case yaml.AliasEvent():
-                self._repeat(event.anchor, place)
+                self._repeat(str(event.anchor), place)
             case yaml.ScalarEvent():
                 self._refuse_tag(event.tag, place)
                 self._add(Scalar(event.value, place, quoted=event.style is not None), event.anchor)
@@ -142,9 +142,7 @@ def parse_document(text: str, file: str) -> Node:
         for event in _events(text):
             builder.take(event)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = start if mark is None else Place(file, mark.line + 1, mark.column + 1)
-        raise RecipeError(place, f"this is no YAML: {error.problem}") from None
+        raise RecipeError(_place(file, error.problem_mark), f"this is no YAML: {error.problem}") from None
     except yaml.reader.ReaderError as error:
         before = text[: error.position].split("\n")
         place = Place(file, len(before), len(before[-1]) + 1)
@@ -153,7 +151,11 @@ def parse_document(text: str, file: str) -> Node:
 
 
 def _events(text: str) -> Iterator[yaml.Event]:
-    return cast("Iterator[yaml.Event]", yaml.parse(text, Loader=yaml.SafeLoader))
+    return yaml.parse(text, Loader=yaml.SafeLoader)
+
+
+def _place(file: str, mark: yaml.error.Mark | None) -> Place:
+    return Place(file, 1, 1) if mark is None else Place(file, mark.line + 1, mark.column + 1)
 
 
 def _closed(done: _Open) -> Items | Table:

@@ -11,7 +11,8 @@ from ockam_ref.policies.policy import Policy, parse_policy
 from ockam_ref.policies.syntax import PolicySyntaxError
 from ockam_ref.recipe.document import Node, Scalar, Table
 from ockam_ref.recipe.place import Place, RecipeError
-from ockam_ref.relays.service import MAX_NAME_BYTES, REGISTER, is_relay_name
+from ockam_ref.relays.names import MAX_NAME_BYTES, is_relay_name
+from ockam_ref.relays.service import REGISTER
 from ockam_ref.wire.address import Address, parse_address
 from ockam_transports.host_port import parse_host_port
 
@@ -129,9 +130,11 @@ def policy(scalar: Scalar) -> Policy:
         raise RecipeError(scalar.place, f"this is no policy: {error}") from None
 
 
-def address(scalar: Scalar) -> Address:
-    """The address of a worker; ``/service/NAME`` is as good as ``NAME``."""
-    return to_address(scalar.text.removeprefix("/service/"), scalar.place)
+def worker(scalar: Scalar) -> str:
+    """The name of a worker; ``/service/NAME`` is as good as ``NAME``."""
+    name = scalar.text.removeprefix("/service/")
+    to_address(name, scalar.place)
+    return name
 
 
 def to_address(name: str, place: Place) -> Address:
@@ -140,7 +143,7 @@ def to_address(name: str, place: Place) -> Address:
         found = parse_address(name)
     except DecodeError as error:
         raise RecipeError(place, str(error)) from None
-    if not found.is_local or not found.value:
+    if not found.is_local or not found.value or "#" in name:
         raise RecipeError(place, f"'{name}' is not the name of a worker")
     return found
 

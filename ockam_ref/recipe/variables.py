@@ -79,12 +79,13 @@ def _expand_scalar(scalar: Scalar, values: Mapping[str, str]) -> Scalar:
         if use["dollar"]:
             return "$"
         name = use["plain"] or use["braced"]
-        found = values.get(name, use["default"])
+        found: str | None = values.get(name, use["default"])
         if found is None:
             place = _place_in(scalar, use.start())
             raise RecipeError(
-                place, f"nothing is called '{name}': set it with --variable {name}=VALUE, in the environment, or under "
-                f"'{VARIABLES}'; '$$' is a dollar sign"
+                place,
+                f"nothing is called '{name}': set it with --variable {name}=VALUE, in the environment, or under "
+                f"'{VARIABLES}'; '$$' is a dollar sign",
             )
         return found
 
