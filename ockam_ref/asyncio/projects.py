@@ -6,10 +6,11 @@ from types import TracebackType
 from typing import Final, NamedTuple, Self
 
 from ockam_ref.asyncio.authority_client import AuthorityClient
-from ockam_ref.asyncio.credentials import CachedCredential, CachedRetriever, CredentialKey, CredentialRetriever
+from ockam_ref.asyncio.credentials import CachedCredential, CachedRetriever, CredentialKey
 from ockam_ref.asyncio.home import Home
 from ockam_ref.asyncio.issuers import Issuer
 from ockam_ref.asyncio.node import Node
+from ockam_ref.asyncio.retrieving import CredentialRetriever
 from ockam_ref.asyncio.revocations import REVOCATION_TIMEOUT_S, RevocationWatch
 from ockam_ref.asyncio.secure_client import SecureClient
 from ockam_ref.authority.attributes import Attributes

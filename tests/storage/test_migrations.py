@@ -1,5 +1,6 @@
 """A store of every earlier version comes up to date, with all that is in it."""
 
+import asyncio
 import sqlite3
 from pathlib import Path
 from typing import Final
@@ -63,6 +64,21 @@ def test_every_version_ends_in_the_same_tables(run: Run, path: Path, tmp_path: P
             async with await Store.open(migrated) as store:
                 assert await store.read(tables_of) == newest
         assert len(list(OLD.glob("version-*.sql"))) == schema.NEWEST_VERSION - 1
+
+    run(scenario())
+
+
+@pytest.mark.spec("STO-5", "STO-13")
+@pytest.mark.parametrize("is_old", [True, False])
+def test_many_may_open_it_at_the_same_moment(run: Run, path: Path, is_old: bool) -> None:  # noqa: FBT001
+    async def scenario() -> None:
+        if is_old:
+            restore("version-1.sql", path)
+        stores = await asyncio.gather(*(Store.open(path) for _ in range(12)))
+        await asyncio.gather(*(store.write(note(str(number))) for number, store in enumerate(stores)))
+        assert sorted(await stores[0].read(notes)) == sorted(map(str, range(12)))
+        for store in stores:
+            await store.close()
 
     run(scenario())
 
