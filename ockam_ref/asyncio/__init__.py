@@ -1,5 +1,6 @@
 """The host of the core on asyncio: nodes, workers, channels, portals and relays for programs."""
 
+from ockam_ref.asyncio.admitting import Access
 from ockam_ref.asyncio.allocator import keep_freed_buffers
 from ockam_ref.asyncio.certificates import CertificateFiles, trust_for_tls
 from ockam_ref.asyncio.handles import (
@@ -42,6 +43,7 @@ __all__ = [
     "UDP",
     "UDS",
     "WS",
+    "Access",
     "Cbor",
     "CertificateFiles",
     "Datagrams",
