@@ -154,7 +154,7 @@ def _events(text: str) -> Iterator[yaml.Event]:
     return yaml.parse(text, Loader=yaml.SafeLoader)
 
 
-def _place(file: str, mark: yaml.error.Mark | None) -> Place:
+def _place(file: str, mark: "yaml.error.Mark | yaml._yaml.Mark | None") -> Place:
     return Place(file, 1, 1) if mark is None else Place(file, mark.line + 1, mark.column + 1)
 
 
