@@ -6,7 +6,7 @@ refused; the tree has limits, so that a small file cannot become a large one by 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import yaml
 
@@ -55,6 +55,13 @@ class Table:
 
 
 Node: TypeAlias = Scalar | Items | Table
+
+
+class _Mark(Protocol):
+    """A place as the parser has it, counted from nought."""
+
+    line: int
+    column: int
 
 
 @dataclass(slots=True)
@@ -154,7 +161,7 @@ def _events(text: str) -> Iterator[yaml.Event]:
     return yaml.parse(text, Loader=yaml.SafeLoader)
 
 
-def _place(file: str, mark: "yaml.error.Mark | yaml._yaml.Mark | None") -> Place:
+def _place(file: str, mark: _Mark | None) -> Place:
     return Place(file, 1, 1) if mark is None else Place(file, mark.line + 1, mark.column + 1)
 
 

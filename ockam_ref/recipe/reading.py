@@ -167,13 +167,13 @@ class _Reader:
     def _inlets(
         self, section: Node | None, outlets: tuple[OutletEntry, ...], relays: tuple[RelayEntry, ...]
     ) -> Iterator[InletEntry]:
-        seen: dict[str, Place] = {}
+        seen = {outlet.name: outlet.place for outlet in outlets}  # policies guard both by their names
         for number, entry in enumerate(entries(section, "an inlet"), 1):
             found = Fields(entry.arguments, _what("inlet", entry), _INLET, OF_INLETS)
             self._check_node(found, "at")
             alias = found.read("alias", fields.text) or (f"inlet-{number}" if entry.name is None else entry.name.text)
             place = _place(entry)
-            _check_new(alias, place, seen, "inlet", "alias")
+            _check_new(alias, place, seen, "inlet or outlet", "alias")
             certificate, key = found.read("tls-certificate", fields.text), found.read("tls-key", fields.text)
             if (certificate is None) != (key is None):
                 raise RecipeError(found.place, "'tls-certificate: FILE' and 'tls-key: FILE' belong together")
