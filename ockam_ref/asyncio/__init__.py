@@ -6,6 +6,7 @@ What only some nodes need is loaded when it is first used: the state of a user, 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from ockam_ref.asyncio.admitting import Access
 from ockam_ref.asyncio.allocator import keep_freed_buffers
 from ockam_ref.asyncio.certificates import CertificateFiles, trust_for_tls
 from ockam_ref.asyncio.handles import (
@@ -31,6 +32,7 @@ from ockam_ref.asyncio.sessions import (
     Datagrams,
     InletSession,
     OutletSession,
+    RelaySession,
     SessionEvent,
     Streams,
     WayLost,
@@ -55,6 +57,7 @@ __all__ = [
     "UDP",
     "UDS",
     "WS",
+    "Access",
     "CachedRetriever",
     "Cbor",
     "CertificateFiles",
@@ -72,6 +75,7 @@ __all__ = [
     "Puncture",
     "PunctureListener",
     "Relay",
+    "RelaySession",
     "RemoteRetriever",
     "RendezvousService",
     "RequestError",
