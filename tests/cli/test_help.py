@@ -91,6 +91,7 @@ COMMANDS = {
     ),
     "project": ("ticket", "enroll", "members", "list"),
     "policy": ("create", "list", "show", "delete", "check"),
+    "node": ("create",),
     "send": ("ROUTE TEXT", "--timeout SECONDS", "--explain", "--json"),
     "route": ("ROUTE", "--bulk MIB", "--repeat", "--svg FILE", "--processes", "--no-channel", "--json"),
     "passphrase": ("set", "remove"),
