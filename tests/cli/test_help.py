@@ -71,6 +71,7 @@ COMMANDS = {
         "--json",
     ),
     "rendezvous": ("--listen HOST:PORT", "--health-check HOST:PORT", "--json"),
+    "identity": ("create", "list", "show", "default", "rotate", "export", "import", "delete"),
     "send": ("ROUTE TEXT", "--timeout SECONDS", "--json"),
     "route": ("ROUTE", "--bulk MIB", "--repeat", "--svg FILE", "--processes", "--no-channel", "--json"),
     "passphrase": ("set", "remove"),
