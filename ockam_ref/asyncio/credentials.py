@@ -1,13 +1,13 @@
-"""Where a node gets the credential that it presents (facts 03 section 6): one given, one kept, or one fetched anew."""
+"""Retrievers of a credential that is kept in a cache, or fetched from its issuer (facts 03 section 6)."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from time import time
-from types import TracebackType
-from typing import Final, NamedTuple, Protocol, Self, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
-from ockam_ref.errors import ErrorCode, MisuseError, OckamError, VerificationError
+from ockam_ref.asyncio.retrieving import CredentialRetriever
+from ockam_ref.errors import ErrorCode, OckamError, VerificationError
 from ockam_ref.identities.change_history import VerifiedIdentity
 from ockam_ref.identities.credentials import is_void, verify_credential
 from ockam_ref.identities.identifier import Identifier
@@ -18,8 +18,6 @@ MAX_SLEEP_S: Final = 30.0
 
 _LOG: Final = logging.getLogger("ockam_ref.asyncio")
 
-Subscriber: TypeAlias = Callable[[bytes], None]
-"""Is called with each new credential."""
 Clock: TypeAlias = Callable[[], int]
 """Gives the time in seconds since 1970."""
 Sleep: TypeAlias = Callable[[float], Awaitable[None]]
@@ -51,68 +49,6 @@ class CredentialCache(Protocol):
 
     async def delete(self, key: CredentialKey) -> None:
         """Forget it."""
-
-
-class CredentialRetriever:
-    """Base of the retrievers: supplies a node's own credential, and tells subscribers of each new one."""
-
-    def __init__(self) -> None:
-        self._subscribers: dict[Subscriber, None] = {}
-
-    async def retrieve(self) -> bytes:
-        """Return the credential to present now.
-
-        Raises:
-            OckamError: ``NO_CREDENTIAL``, there is none; what a fetch raises.
-        """
-        raise NotImplementedError
-
-    def subscribe(self, subscriber: Subscriber) -> None:
-        """Call it with each credential from now on that replaces another.
-
-        Raises:
-            MisuseError: it is subscribed already.
-        """
-        if subscriber in self._subscribers:
-            raise MisuseError(ErrorCode.MISUSE, "this one has subscribed to the retriever already")
-        self._subscribers[subscriber] = None
-
-    def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Call it no more.
-
-        Raises:
-            MisuseError: it is not subscribed.
-        """
-        if subscriber not in self._subscribers:
-            raise MisuseError(ErrorCode.MISUSE, "this one has not subscribed to the retriever")
-        del self._subscribers[subscriber]
-
-    async def close(self) -> None:
-        """Fetch no more."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    def _tell(self, credential: bytes) -> None:
-        for subscriber in tuple(self._subscribers):
-            subscriber(credential)
-
-
-class MemoryRetriever(CredentialRetriever):
-    """One fixed credential; like the peer's it looks at no clock, and whoever verifies it notices that it expired."""
-
-    def __init__(self, credential: bytes) -> None:
-        super().__init__()
-        self._credential = credential
-
-    async def retrieve(self) -> bytes:
-        """Return the credential."""
-        return self._credential
 
 
 class CachedRetriever(CredentialRetriever):
@@ -266,19 +202,6 @@ class RemoteRetriever(CredentialRetriever):
             await self._fetch_now()
         except OckamError as error:
             _LOG.warning("no new credential of %s, the next try follows: %s", self._key.subject, error)
-
-
-CredentialSource: TypeAlias = bytes | CredentialRetriever | None
-"""What a channel presents: one credential, the newest of a retriever, or none."""
-
-
-async def credential_of(source: CredentialSource) -> bytes | None:
-    """Return the credential to present now.
-
-    Raises:
-        OckamError: a retriever has none.
-    """
-    return await source.retrieve() if isinstance(source, CredentialRetriever) else source
 
 
 def _no_credential(key: CredentialKey, why: str) -> OckamError:

@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Final, Self
 
 from ockam_ref.asyncio.carrying import Carrying
-from ockam_ref.asyncio.credentials import CredentialSource, credential_of
 from ockam_ref.asyncio.driver import Driver, Tap, now
 from ockam_ref.asyncio.finding_paths import FindingPaths
 from ockam_ref.asyncio.handles import (
@@ -21,6 +20,7 @@ from ockam_ref.asyncio.hops import Flow, Hop, RouteLike, to_address, to_flow_con
 from ockam_ref.asyncio.knowing import Knowing
 from ockam_ref.asyncio.presented import PresentedIdentities
 from ockam_ref.asyncio.presenting import Presenter
+from ockam_ref.asyncio.retrieving import CredentialSource, credential_of
 from ockam_ref.asyncio.running import fresh_address, fresh_flow_control_id
 from ockam_ref.asyncio.watching import Stream
 from ockam_ref.asyncio.workers import FunctionWorker, Handler, Routed, Worker, WorkerTask
@@ -168,6 +168,13 @@ class Node(FindingPaths, Carrying, Knowing):
     def observe(self) -> Stream[Observation]:
         """Return an asynchronous iterator over all that happens from now on; it ends with the node."""
         return self._driver.watching.observe()
+
+    def explain(self) -> None:
+        """From now on report of every hop inside this node which rules were asked and why they answered as they did.
+
+        ``observe`` gives these as ``HopExplained``.  It costs time at every message.
+        """
+        self._driver.core.explaining = True
 
     # ---- identities and channels
 

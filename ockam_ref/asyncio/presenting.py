@@ -1,7 +1,7 @@
 """What one listener or channel presents of us, kept up to date."""
 
-from ockam_ref.asyncio.credentials import CredentialRetriever, CredentialSource
 from ockam_ref.asyncio.driver import Driver, now
+from ockam_ref.asyncio.retrieving import CredentialRetriever, CredentialSource
 from ockam_ref.events import PresentationChanged
 from ockam_ref.identities.local import LocalIdentity
 from ockam_ref.wire.address import Address

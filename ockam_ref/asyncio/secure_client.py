@@ -6,10 +6,10 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Final, Self
 
-from ockam_ref.asyncio.credentials import CredentialSource
 from ockam_ref.asyncio.handles import SecureChannel
 from ockam_ref.asyncio.hops import Hop, RouteLike, to_address, to_route
 from ockam_ref.asyncio.node import Node
+from ockam_ref.asyncio.retrieving import CredentialSource
 from ockam_ref.errors import DecodeError, ErrorCode, OckamError, PeerError
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.local import LocalIdentity

@@ -9,8 +9,8 @@ from typing import Any, Self
 import pytest
 
 from ockam_ref.asyncio import TCP, Node, Routed, SecureChannel, Stream
-from ockam_ref.asyncio.credentials import CredentialSource, MemoryRetriever
 from ockam_ref.asyncio.issuers import Issuer
+from ockam_ref.asyncio.retrieving import CredentialSource, MemoryRetriever
 from ockam_ref.asyncio.secure_client import RequestError, SecureClient
 from ockam_ref.authority.services import Service
 from ockam_ref.errors import ErrorCode, OckamError

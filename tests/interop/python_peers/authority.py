@@ -6,12 +6,14 @@ commands print ``done`` and end.
 
 import argparse
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
 from time import time
 from typing import Final
 
 from ockam_ref.asyncio import Node
 from ockam_ref.asyncio.authority import Authority, AuthorityOptions
 from ockam_ref.asyncio.authority_client import AuthorityClient
+from ockam_ref.asyncio.home import Home
 from ockam_ref.asyncio.secure_client import SecureClient
 from ockam_ref.authority.attributes import Attributes, to_attributes
 from ockam_ref.authority.multi_address import parse_multi_address, to_tcp_route
@@ -27,7 +29,6 @@ from ockam_ref.identities.change_history import VerifiedIdentity, decode_change_
 from ockam_ref.identities.credentials import VerifiedCredential, verify_credential
 from ockam_ref.identities.identifier import Identifier, parse_identifier
 from ockam_ref.identities.local import LocalIdentity
-from ockam_ref.storage.store import Store
 from ockam_ref.wire.route import Route
 from tests.interop.python_peers.member import API, Options, open_identity
 from tests.interop.python_peers.peer import main_of, report, until_ended
@@ -39,15 +40,15 @@ REQUEST_S: Final = 10.0
 
 async def serve(node: Node, options: Options) -> None:
     """Be the authority."""
-    identity = open_identity(node, options)
     settings = AuthorityOptions(
         trusted=dict(trusted(options.trusted)), project_identifier=options.project, credential_ttl_s=options.ttl
     )
-    listener = await node.tcp_listen(options.listen)
-    async with (
-        await Store.open(None) as store,
-        await Authority.start(node, identity, store, settings, listener=API, consumer_of=[listener]),
-    ):
+    async with await Home.open_in_memory() as home, AsyncExitStack() as stack:
+        identity = await home.identities.import_(bytes.fromhex(options.history), bytes.fromhex(options.secret))
+        await home.attach(node)
+        listener = await node.tcp_listen(options.listen)
+        started = Authority.start(node, home, identity, settings, listener=API, consumer_of=[listener])
+        await stack.enter_async_context(await started)
         history = identity.identity.history.encoded.hex()
         report("ready", listen=listener.address, identifier=str(identity.identifier), change_history_hex=history)
         await until_ended()

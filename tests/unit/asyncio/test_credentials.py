@@ -12,11 +12,9 @@ from ockam_ref.asyncio.credentials import (
     CachedCredential,
     CachedRetriever,
     CredentialKey,
-    CredentialRetriever,
-    MemoryRetriever,
     RemoteRetriever,
-    credential_of,
 )
+from ockam_ref.asyncio.retrieving import CredentialRetriever, MemoryRetriever, credential_of
 from ockam_ref.errors import ErrorCode, MisuseError, OckamError, VerificationError
 from ockam_ref.identities.change_history import VerifiedIdentity, create_identity, rotate_identity
 from ockam_ref.identities.credentials import issue_credential, unverified_credential_data
