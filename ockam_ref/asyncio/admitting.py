@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from ockam_ref.asyncio.credentials import CredentialSource
+from ockam_ref.asyncio.retrieving import CredentialSource
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.policies.policy import HAS_CREDENTIAL, Policy
 from ockam_ref.policies.resources import Resource
