@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, TextIO
 import click
 
 from ockam_ref.asyncio import Node
-from ockam_ref.cli import parameters
+from ockam_ref.cli import explaining, parameters
 from ockam_ref.cli.events import print_observations
 from ockam_ref.cli.ourselves import SelfOptions, become, self_options, take_self_options
 from ockam_ref.cli.output import Output, warn
@@ -33,10 +33,11 @@ class Services(NamedTuple):
 
 
 class _Rules(NamedTuple):
-    """Who we are, and who may have a name."""
+    """Who we are, who may have a name, and whether what is decided is explained."""
 
     relay_policy: Policy | None
     ourselves: SelfOptions
+    explain: bool
 
 
 def _service(address: str, what: str) -> Callable[[Any], Any]:
@@ -65,17 +66,18 @@ def _service(address: str, what: str) -> Callable[[Any], Any]:
 @click.option(
     "--relay-policy",
     type=POLICY,
-    metavar="POLICY",
     help="Who may register a name, which it knows as relay.name. [default: with --authority, who has the attribute "
     "ockam-relay with that name or '*'; without it everybody]",
 )
 @self_options
+@explaining.option
 @parameters.as_json
 def hub(
     *,
     listen: str,
     record: TextIO | None,
     relay_policy: Policy | None,
+    explain: bool,
     as_json: bool,
     **more: Any,  # noqa: ANN401  # those of ``Services`` and ``SelfOptions``
 ) -> None:
@@ -84,12 +86,13 @@ def hub(
     It offers the relay service, a secure channel listener, echo and uppercase; options give them other addresses.
     """
     output = Output(as_json=as_json)
-    rules = _Rules(relay_policy, take_self_options(more))
+    rules = _Rules(relay_policy, take_self_options(more), explain)
     run(output, lambda: _hub(output, listen, record, rules, Services(**more)))
 
 
 async def _hub(output: Output, listen: str, record: TextIO | None, rules: _Rules, services: Services) -> None:
     async with Node.create(tap=None if record is None else _recorder(record)) as node, AsyncExitStack() as stack:
+        await stack.enter_async_context(explaining.explaining(node, output, wanted=rules.explain))
         observations = node.observe()
         me = await become(stack, node, rules.ourselves)
         authority = None if me.membership is None else me.membership.authority

@@ -29,7 +29,6 @@ EVERYBODY: Final = policy_of(Bool(True))
 allow: Final = click.option(
     "--allow",
     type=POLICY,
-    metavar="POLICY",
     help="Who may be at the other end, for instance 'role=member'. [default: the stored policy; where there is none, "
     "with --authority its members, without it everybody]",
 )

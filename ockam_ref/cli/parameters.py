@@ -75,12 +75,12 @@ class RelayNameType(click.ParamType[str]):
 
 
 class PolicyType(click.ParamType[Policy]):
-    """A policy, in either of its two syntaxes."""
+    """A rule, ``role=admin and not suspended`` or ``(= subject.role "admin")``."""
 
-    name = "POLICY"
+    name = "EXPRESSION"
 
     def convert(self, value: str | Policy, param: click.Parameter | None, ctx: click.Context | None) -> Policy:
-        """Show where a policy cannot be read."""
+        """Read the rule, or show the place where it cannot be read."""
         if isinstance(value, Policy):
             return value
         try:

@@ -12,7 +12,7 @@ from ockam_ref.asyncio import InletSession, Node, OutletSession
 from ockam_ref.asyncio.admitting import OPEN_TO_ALL
 from ockam_ref.asyncio.sessions import Carried
 from ockam_ref.channels.trust import TRUST_EVERYONE
-from ockam_ref.cli import parameters
+from ockam_ref.cli import explaining, parameters
 from ockam_ref.cli.events import name, print_observations, print_way
 from ockam_ref.cli.ourselves import SelfOptions, allow, become, self_options, take_self_options
 from ockam_ref.cli.output import Output, warn
@@ -83,6 +83,7 @@ class OutletOptions:
     static_forwarding_service: Address
     allow: Policy | None
     ourselves: SelfOptions
+    explain: bool
 
 
 def outlet_options(command: Command) -> Command:
@@ -104,6 +105,7 @@ def outlet_options(command: Command) -> Command:
             parameters.outlet_address,
             parameters.channel_listener,
             parameters.static_forwarding_service,
+            explaining.option,
         )
     ):
         command = option(command)
@@ -140,6 +142,7 @@ async def _through_hub(output: Output, kind: PortalKind, options: OutletOptions,
         ErrorCode.REFUSED: "Is it a hub that listens there?",
     }
     async with Node.create() as node, AsyncExitStack() as stack:
+        await stack.enter_async_context(explaining.explaining(node, output, wanted=options.explain))
         observations = node.observe()
         identity, access, hub_channel = None, OPEN_TO_ALL, None
         if not options.no_channel:
@@ -174,6 +177,7 @@ async def _listening(output: Output, kind: PortalKind, options: OutletOptions, l
     target, address = options.target, options.outlet_address
     carries = kind.carrying()
     async with Node.create() as node, AsyncExitStack() as stack:
+        await stack.enter_async_context(explaining.explaining(node, output, wanted=options.explain))
         observations = node.observe()
         identity = None
         if options.no_channel:
@@ -243,6 +247,7 @@ class InletOptions:
     channel_listener: Address
     allow: Policy | None
     ourselves: SelfOptions
+    explain: bool
 
 
 def inlet_options(command: Command) -> Command:
@@ -260,6 +265,7 @@ def inlet_options(command: Command) -> Command:
             parameters.no_channel,
             parameters.outlet_address,
             parameters.channel_listener,
+            explaining.option,
         )
     ):
         command = option(command)
@@ -299,6 +305,7 @@ async def _inlet(output: Output, kind: PortalKind, options: InletOptions, via: s
         "else has its place",
     }
     async with Node.create() as node, AsyncExitStack() as stack:
+        await stack.enter_async_context(explaining.explaining(node, output, wanted=options.explain))
         observations = node.observe()
         identity, access = None, OPEN_TO_ALL
         if not options.no_channel:
