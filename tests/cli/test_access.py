@@ -164,11 +164,11 @@ def test_a_stored_policy_counts_as_it_is(bob: At, alice: At, target: Target) -> 
     check_http(address)
     with connect(address) as stream:
         stream.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
-        bob.run("policy", "create", "--resource", "outlet", "--allow", "I" + "5a" * 32)
+        bob.run("policy", "create", "--resource", "outlet", "I" + "5a" * 32)
         began = time.monotonic()
         assert is_cut(stream, CUT_S)
         assert time.monotonic() - began < CUT_S
-    bob.run("policy", "create", "--resource", "outlet", "--allow", alice.identifier())
+    bob.run("policy", "create", "--resource", "outlet", alice.identifier())
     deadline = time.monotonic() + 2 * CUT_S
     while time.monotonic() < deadline:
         with connect(address) as stream:
