@@ -27,7 +27,7 @@ mixed = pytest.mark.parametrize(("client", "server"), MIXED)
 @pytest.fixture
 def by_name(request: pytest.FixtureRequest) -> ByName:
     """Return a program by the name of its fixture."""
-    return lambda name: request.getfixturevalue(name)
+    return request.getfixturevalue
 
 
 def listening(program: Program, who: Person | None = None) -> str:
