@@ -1,6 +1,5 @@
 """The lineage program "06-credentials-exchange": issuer, server and client, each of either implementation."""
 
-import itertools
 import json
 import sys
 from collections.abc import Callable
@@ -10,6 +9,8 @@ import pytest
 
 from tests.commands import environment
 from tests.interop.harness import ANY_PORT, AuthorityProgram, Direct, Peers, Program, way_options
+from tests.interop.matrix import Cell, Row
+from tests.interop.rows import rows
 from tests.processes import REPOSITORY, Process
 
 pytestmark = pytest.mark.interop
@@ -17,7 +18,6 @@ pytestmark = pytest.mark.interop
 EXAMPLES: Final = REPOSITORY / "docs" / "examples"
 VECTORS: Final = REPOSITORY / "tests" / "vectors" / "identity.json"
 PRODUCTION: Final = "cluster=production"
-IMPLEMENTATIONS: Final = ("python", "rust")
 
 Start = Callable[..., Process]
 
@@ -49,26 +49,28 @@ def trust(issuer: str) -> list[str]:
     return ["--authority", example("issuer")["change_history"], "--authority-at", issuer]
 
 
-@pytest.mark.parametrize("mixture", list(itertools.product(IMPLEMENTATIONS, repeat=3)), ids="-".join)
+@rows(Row.EXCHANGE)
 def test_every_mixture(
-    mixture: tuple[str, str, str], start: Start, rust: Program, rust_authority: AuthorityProgram
+    cell: Cell,
+    start: Start,
+    program_of: Callable[[str], Program],
+    authority_of: Callable[[str], AuthorityProgram],
 ) -> None:
-    issuer, server, client = mixture
-    if issuer == "rust":
+    if cell.between == "rust":
         members = {example(role)["identifier"]: PRODUCTION for role in ("client", "server")}
-        issuer_at = rust_authority.serve(who("issuer"), members)["listen"]
+        issuer_at = authority_of("rust").serve(who("issuer"), members)["listen"]
     else:
         issuer_at = start("issuer", ANY_PORT).line("listener").split()[-1]
 
-    if server == "rust":
+    if cell.responder == "rust":
         words = [*who("server"), *trust(issuer_at), "--allow", PRODUCTION]
-        server_at = rust.start("node", "--listen", ANY_PORT, *words).ready()["listen"]
+        server_at = program_of("rust").start("node", "--listen", ANY_PORT, *words).ready()["listen"]
     else:
         server_at = start("server", ANY_PORT, issuer_at).line("listener").split()[-1]
 
-    if client == "rust":
+    if cell.initiator == "rust":
         words = [*who("client"), *trust(issuer_at), "--channel", "--text", "Hello Ockam!"]
-        found = rust.ask("echo", *way_options(Direct(server_at)), *words)
+        found = program_of("rust").ask("echo", *way_options(Direct(server_at)), *words)
         assert found["text"] == "Hello Ockam!"
         assert found["identifier"] == example("server")["identifier"]
     else:
