@@ -54,6 +54,8 @@ class ErrorCode(StrEnum):
     NOT_FOUND = "not-found"
     # policies
     BAD_POLICY = "bad-policy"
+    # recipes
+    BAD_RECIPE = "bad-recipe"
     # time and resources
     TIMEOUT = "timeout"
     LIMIT_REACHED = "limit-reached"

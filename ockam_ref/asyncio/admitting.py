@@ -1,5 +1,8 @@
 """Who may use a portal: a policy, and who vouches for what it asks, as the controls of both directions."""
 
+from typing import Final, NamedTuple
+
+from ockam_ref.asyncio.retrieving import CredentialSource
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.policies.policy import HAS_CREDENTIAL, Policy
 from ockam_ref.policies.resources import Resource
@@ -10,6 +13,20 @@ from ockam_ref.routing.access_control import (
     AllowByPolicy,
     AllowOnwardByPolicy,
 )
+
+
+class Access(NamedTuple):
+    """Who may use a portal, and what we show of ourselves to those whom we meet.
+
+    For ``policy`` and ``authority`` see ``Node.create_outlet``; ``credential`` is presented in channels.
+    """
+
+    policy: Policy | Resource | None = None
+    authority: Identifier | None = None
+    credential: CredentialSource = None
+
+
+OPEN_TO_ALL: Final = Access()
 
 
 def portal_controls(

@@ -14,11 +14,13 @@ import os
 import random
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from ssl import SSLContext
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
+from ockam_ref.asyncio.admitting import OPEN_TO_ALL, Access
 from ockam_ref.asyncio.handles import (
     Handle,
     Inlet,
@@ -105,15 +107,36 @@ class _Loss:
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """The portal of a session carries the byte streams of TCP connections."""
+    """The portal of a session carries the byte streams of TCP connections.
 
-    async def open_inlet(self, node: Node, listen: str, pong_timeout_s: float) -> Inlet:
+    An outlet speaks TLS with its target by the settings ``client_tls``, an inlet with its clients by ``server_tls``.
+    """
+
+    client_tls: SSLContext | None = None
+    server_tls: Callable[[], SSLContext] | None = None
+
+    async def open_inlet(self, node: Node, listen: str, pong_timeout_s: float, access: Access = OPEN_TO_ALL) -> Inlet:
         """Open the local port, without a way so far."""
-        return await node.create_inlet(listen, pong_timeout=pong_timeout_s)
+        return await node.create_inlet(
+            listen,
+            pong_timeout=pong_timeout_s,
+            tls=self.server_tls,
+            policy=access.policy,
+            authority=access.authority,
+        )
 
-    async def open_outlet(self, node: Node, address: Address, target: str, consumer_of: Iterable[Flow]) -> Outlet:
+    async def open_outlet(
+        self, node: Node, address: Address, target: str, consumer_of: Iterable[Flow], access: Access = OPEN_TO_ALL
+    ) -> Outlet:
         """Open the other end."""
-        return await node.create_outlet(address, target, consumer_of=consumer_of)
+        return await node.create_outlet(
+            address,
+            target,
+            consumer_of=consumer_of,
+            tls=self.client_tls,
+            policy=access.policy,
+            authority=access.authority,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +145,24 @@ class Datagrams:
 
     idle_timeout_s: float = IDLE_S
 
-    async def open_inlet(self, node: Node, listen: str, _: float) -> UdpInlet:
+    async def open_inlet(self, node: Node, listen: str, _: float, access: Access = OPEN_TO_ALL) -> UdpInlet:
         """Open the local port, without a way so far."""
-        return await node.create_udp_inlet(listen, idle_timeout=self.idle_timeout_s)
+        return await node.create_udp_inlet(
+            listen, idle_timeout=self.idle_timeout_s, policy=access.policy, authority=access.authority
+        )
 
-    async def open_outlet(self, node: Node, address: Address, target: str, consumer_of: Iterable[Flow]) -> Outlet:
+    async def open_outlet(
+        self, node: Node, address: Address, target: str, consumer_of: Iterable[Flow], access: Access = OPEN_TO_ALL
+    ) -> Outlet:
         """Open the other end."""
-        return await node.create_udp_outlet(address, target, consumer_of=consumer_of, idle_timeout=self.idle_timeout_s)
+        return await node.create_udp_outlet(
+            address,
+            target,
+            consumer_of=consumer_of,
+            idle_timeout=self.idle_timeout_s,
+            policy=access.policy,
+            authority=access.authority,
+        )
 
 
 Carried: TypeAlias = Streams | Datagrams
@@ -258,11 +292,103 @@ def _check_direct(identity: LocalIdentity | None, rendezvous: str | None) -> Non
         raise MisuseError(ErrorCode.MISUSE, "a direct path needs a secure channel: give an identity")
 
 
-class OutletSession(_Session):
+class RelaySession(_Session):
+    """A name on a hub that leads to this node, for as long as the session is open: a connection and a relay there.
+
+    Through the hub others reach the addresses ``reachable`` of this node, the channel listener for instance.
+    With ``hub_channel``, the address of the hub's secure channel listener, the name is registered through a channel
+    with the hub, whom ``hub_trust`` is about; the name then belongs to our identity.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        *,
+        hub: str,
+        relay: str | None = None,
+        relay_service: Hop = "static_forwarding_service",
+        reachable: Iterable[Hop] = (),
+        identity: LocalIdentity | None = None,
+        access: Access = OPEN_TO_ALL,
+        hub_channel: Hop | None = None,
+        hub_trust: TrustPolicy | Identifier = TRUST_EVERYONE,
+        jitter: random.Random | None = None,
+    ) -> None:
+        super().__init__(node, jitter)
+        self.relay_name: Final = os.urandom(16).hex() if relay is None else relay
+        self._hub = hub
+        self._relay_service = to_address(relay_service)
+        self._reachable: list[Hop] = list(reachable)
+        self._identity = identity
+        self._access = access
+        self._hub_channel = hub_channel
+        self._hub_trust = hub_trust
+        self._way: tuple[LivingHandle, ...] = ()
+        self._relay: Relay | None = None
+
+    @property
+    def forwarding_address(self) -> Address:
+        """The address on the hub under which others reach this node; it stays the same over losses.
+
+        Raises:
+            MisuseError: the session was never open.
+        """
+        if self._relay is None:
+            raise MisuseError(ErrorCode.MISUSE, "the session is not open yet")
+        return self._relay.remote_address
+
+    async def _prepare(self) -> None:
+        """Nothing: what is reachable is there."""
+
+    async def _build(self) -> None:
+        connection = await self._node.tcp_connect(self._hub, timeout=RECONNECT_TIMEOUT_S)
+        parts: list[LivingHandle] = [connection]
+        try:
+            hub: NodeConnection | SecureChannel = connection
+            if self._hub_channel is not None and self._identity is not None:
+                hub = await self._node.create_secure_channel(
+                    self._identity,
+                    (connection, self._hub_channel),
+                    trust=self._hub_trust,
+                    timeout=CHANNEL_TIMEOUT_S,
+                    authority=self._access.authority,
+                    credential=self._access.credential,
+                )
+                parts.insert(0, hub)
+            for address in self._reachable:
+                self._node.add_consumer(address, hub)
+            relay = await self._node.create_relay(
+                hub, name=self.relay_name, service=self._relay_service, timeout=REGISTER_TIMEOUT_S
+            )
+        except BaseException:
+            for part in parts:
+                await part.close()
+            raise
+        self._way, self._relay = tuple(parts), relay
+        self._watch_end(*parts, relay)
+
+    async def _tear_down(self) -> None:
+        for part in self._way:
+            await part.close()
+
+    async def _close(self) -> None:
+        await self._tear_down()
+
+    def _is_ours(self, portal: Address) -> bool:  # noqa: ARG002  # those who have portals say which
+        return False
+
+    def _moved(self, moved: SteadyLinkMoved) -> None:
+        """The inlet's end leads."""
+
+
+class OutletSession(RelaySession):
     """An outlet that is reachable through a hub, under one name, for as long as the session is open.
 
     With an identity it takes clients through secure channels only; without one, from everybody on the hub.  With an
     identity and ``rendezvous``, the ``host:port`` of that service, inlets that have one too are met on a direct path.
+
+    ``access`` says who may use the outlet, and what we present.  With ``hub_channel``, the address of the hub's secure
+    channel listener, the name is registered through a channel with the hub, where it then belongs to our identity.
     """
 
     def __init__(
@@ -279,64 +405,47 @@ class OutletSession(_Session):
         trust: TrustPolicy | Identifier = TRUST_EVERYONE,
         rendezvous: str | None = None,
         carries: Carried = STREAMS,
+        access: Access = OPEN_TO_ALL,
+        hub_channel: Hop | None = None,
         jitter: random.Random | None = None,
     ) -> None:
-        super().__init__(node, jitter)
+        super().__init__(
+            node,
+            hub=hub,
+            relay=relay,
+            relay_service=relay_service,
+            identity=identity,
+            access=access,
+            hub_channel=hub_channel,
+            jitter=jitter,
+        )
         self._carries = carries
         _check_direct(identity, rendezvous)
         self._rendezvous = rendezvous
-        self._reachable: list[Hop] = []
-        self.relay_name: Final = os.urandom(16).hex() if relay is None else relay
         self._target = target
-        self._hub = hub
-        self._relay_service = to_address(relay_service)
-        self._identity = identity
         self._outlet = to_address(outlet)
         self._entrance = self._outlet if identity is None else to_address(channel_listener)
         self._trust = trust
         self._parts: list[Handle] = []
         self._served: Outlet | None = None
-        self._connection: NodeConnection | None = None
-        self._relay: Relay | None = None
-
-    @property
-    def forwarding_address(self) -> Address:
-        """The address on the hub under which others reach this node; it stays the same over losses.
-
-        Raises:
-            MisuseError: the session was never open.
-        """
-        if self._relay is None:
-            raise MisuseError(ErrorCode.MISUSE, "the session is not open yet")
-        return self._relay.remote_address
 
     async def _prepare(self) -> None:
         flows: tuple[Flow, ...] = ()
         if self._identity is not None:
             channels = await self._node.create_secure_channel_listener(
-                self._identity, self._entrance, trust=self._trust
+                self._identity,
+                self._entrance,
+                trust=self._trust,
+                authority=self._access.authority,
+                credential=self._access.credential,
             )
             self._parts.append(channels)
             flows = (channels,)
             if self._rendezvous is not None:
                 await self._offer_direct_paths(channels, self._rendezvous)
         self._reachable.append(self._entrance)
-        self._served = await self._carries.open_outlet(self._node, self._outlet, self._target, flows)
+        self._served = await self._carries.open_outlet(self._node, self._outlet, self._target, flows, self._access)
         self._parts.append(self._served)
-
-    async def _build(self) -> None:
-        connection = await self._node.tcp_connect(self._hub, timeout=RECONNECT_TIMEOUT_S)
-        try:
-            for address in self._reachable:
-                self._node.add_consumer(address, connection)
-            relay = await self._node.create_relay(
-                connection, name=self.relay_name, service=self._relay_service, timeout=REGISTER_TIMEOUT_S
-            )
-        except BaseException:
-            await connection.close()
-            raise
-        self._connection, self._relay = connection, relay
-        self._watch_end(connection, relay)
 
     async def _offer_direct_paths(self, channels: SecureChannelListener, rendezvous: str) -> None:
         """Let clients open steady links through the hub, and those whose channels we trust puncture."""
@@ -345,10 +454,6 @@ class OutletSession(_Session):
         self._node.add_consumer(channels, links)
         self._parts += [punctures, links]
         self._reachable.append(links)
-
-    async def _tear_down(self) -> None:
-        if self._connection is not None:
-            await self._connection.close()
 
     async def _close(self) -> None:
         if self._served is not None:
@@ -360,9 +465,6 @@ class OutletSession(_Session):
     def _is_ours(self, portal: Address) -> bool:
         return portal == self._outlet
 
-    def _moved(self, moved: SteadyLinkMoved) -> None:
-        """The inlet's end leads."""
-
 
 class InletSession(_Session):
     """A local port that leads to an outlet behind a hub (``forwarding_address``) or on a node we connect to directly.
@@ -370,6 +472,7 @@ class InletSession(_Session):
     With an identity the portal runs through a secure channel; without one it is readable by whoever is on the way.
     ``trust`` says whom the channel may be with.  With an identity and ``rendezvous``, the ``host:port`` of that
     service, the portal goes over a direct path while there is one; the outlet's session needs that service too.
+    ``access`` says which outlet may be used, and what we present.
     """
 
     def __init__(
@@ -386,10 +489,12 @@ class InletSession(_Session):
         rendezvous: str | None = None,
         pong_timeout_s: float = PONG_TIMEOUT_S,
         carries: Carried = STREAMS,
+        access: Access = OPEN_TO_ALL,
         jitter: random.Random | None = None,
     ) -> None:
         super().__init__(node, jitter, pong_timeout_s)
         self._carries = carries
+        self._access = access
         _check_direct(identity, rendezvous)
         self._rendezvous = rendezvous
         self._connection: NodeConnection | None = None
@@ -419,7 +524,7 @@ class InletSession(_Session):
         return self._inlet.address
 
     async def _prepare(self) -> None:
-        self._inlet = await self._carries.open_inlet(self._node, self._listen, self._pong_timeout_s)
+        self._inlet = await self._carries.open_inlet(self._node, self._listen, self._pong_timeout_s, self._access)
 
     async def _build(self) -> None:
         connection = await self._node.tcp_connect(self._via, timeout=RECONNECT_TIMEOUT_S)
@@ -492,7 +597,14 @@ class InletSession(_Session):
             while True:
                 left = deadline - loop.time()
                 if left > 0:
-                    step = self._node.create_secure_channel(identity, route, trust=self._trust, timeout=left)
+                    step = self._node.create_secure_channel(
+                        identity,
+                        route,
+                        trust=self._trust,
+                        timeout=left,
+                        authority=self._access.authority,
+                        credential=self._access.credential,
+                    )
                     running.add(asyncio.ensure_future(step))
                 await asyncio.wait(running, timeout=HANDSHAKE_AGAIN_S, return_when=asyncio.FIRST_COMPLETED)
                 for task in running:

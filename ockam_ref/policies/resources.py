@@ -32,11 +32,15 @@ class Resource(NamedTuple):
 
 
 class Policies:
-    """The table of one node, edited in place; the policy of a name wins over that of the type."""
+    """The table of one node, edited in place; the policy of a name wins over that of the type.
 
-    __slots__ = ("_of_names", "_of_types")
+    Behind both stands a default for each type, for resources that nobody has given a policy.
+    """
+
+    __slots__ = ("_defaults", "_of_names", "_of_types")
 
     def __init__(self) -> None:
+        self._defaults: dict[ResourceType, Policy] = {}
         self._of_names: dict[str, Policy] = {}
         self._of_types: dict[ResourceType, Policy] = {}
 
@@ -66,7 +70,11 @@ class Policies:
         """Forget the policy of that type; there may be none."""
         self._of_types.pop(resource_type, None)
 
+    def set_default(self, resource_type: ResourceType, policy: Policy) -> None:
+        """Guard the resources of that type that have no policy at all, in place of refusing everybody."""
+        self._defaults[resource_type] = policy
+
     def find(self, resource: Resource) -> Policy | None:
         """Return the policy that guards the resource; where there is none, nobody may."""
-        found = self._of_names.get(resource.name)
-        return found if found is not None else self._of_types.get(resource.type)
+        found = self._of_names.get(resource.name) or self._of_types.get(resource.type)
+        return found or self._defaults.get(resource.type)

@@ -92,7 +92,8 @@ class Terminals:
     def close(self) -> None:
         """End what runs in the background."""
         for _, process, _ in reversed(self.running):
-            os.killpg(process.pid, signal.SIGTERM)
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
         for _, process, _ in self.running:
             process.wait(COMMAND_S)
 

@@ -16,6 +16,7 @@ ROOMS_WITH_IO: Final = (
     "asyncio/",
     "cli/",
     "lab/",
+    "recipe/",
     "storage/",
     "testing/contract/",
     "__main__.py",

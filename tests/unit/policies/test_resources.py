@@ -27,6 +27,18 @@ def test_the_name_wins_over_the_type() -> None:
     assert policies.find(OUTLET) is None
 
 
+@pytest.mark.spec("POL-40")
+def test_behind_both_stands_a_default() -> None:
+    policies, default = Policies(), parse_policy("role=member")
+    policies.set_default(ResourceType.TCP_OUTLET, default)
+    assert policies.find(OUTLET) is default
+    policies.set_for_type(ResourceType.TCP_OUTLET, HAS_CREDENTIAL)
+    assert policies.find(OUTLET) is HAS_CREDENTIAL
+    policies.remove_for_type(ResourceType.TCP_OUTLET)
+    assert policies.find(OUTLET) is default
+    assert policies.find(Resource("db", ResourceType.RELAY)) is None
+
+
 @pytest.mark.spec("POL-41")
 def test_names_and_numbers_of_the_types() -> None:
     names = ["tcp-inlet", "tcp-outlet", "echoer", "kafka-consumer", "kafka-producer", "relay", "lessor"]
