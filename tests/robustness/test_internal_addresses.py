@@ -144,7 +144,7 @@ def test_attackers_on_every_hop_before_during_and_after_a_portal(run: Run) -> No
         async with scene() as (it, outlet), AsyncExitStack() as stack:
             tries = 0
             node = it.alice.node
-            way = {"via": it.middle.address, "forwarding_address": outlet.forwarding_address}
+            way: dict[str, Any] = {"via": it.middle.address, "forwarding_address": outlet.forwarding_address}
             it.middle.gates[Direction.TO_NODE].clear()  # Alice's handshake waits for Bob's answer
             await it.bob.attacked(
                 it.attacker.write, {local("api"), *it.bob.entrances("remote relay")}, before=it.relays
@@ -178,7 +178,7 @@ def test_what_may_be_reached_takes_no_harm(run: Run) -> None:
     async def main() -> None:
         async with scene() as (it, outlet):
             node = it.alice.node
-            way = {"via": it.middle.address, "forwarding_address": outlet.forwarding_address}
+            way: dict[str, Any] = {"via": it.middle.address, "forwarding_address": outlet.forwarding_address}
             async with InletSession(node, "127.0.0.1:0", identity=node.create_identity(), **way) as session:
                 client = await connect(session.address)
                 await talk(client, b"before")
