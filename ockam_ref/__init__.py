@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ockam_ref.channels.listener import SecureChannelListener
     from ockam_ref.channels.trust import AllTrust, AnyTrust, TrustEveryone, TrustIdentifier, TrustIdentifiers
     from ockam_ref.errors import DecodeError, ErrorCode, MisuseError, OckamError, PeerError, VerificationError
+    from ockam_ref.identities.credentials import VerifiedCredential, issue_credential, verify_credential
     from ockam_ref.identities.identifier import Identifier, parse_identifier
     from ockam_ref.identities.local import LocalIdentity, create_local_identity
     from ockam_ref.links.connector import Connector
@@ -64,12 +65,15 @@ __all__ = [
     "TrustIdentifiers",
     "Uppercase",
     "VerificationError",
+    "VerifiedCredential",
     "create_local_identity",
     "format_route",
+    "issue_credential",
     "local",
     "parse_address",
     "parse_identifier",
     "parse_route",
+    "verify_credential",
 ]
 
 _HOMES: Final = {
@@ -77,6 +81,7 @@ _HOMES: Final = {
     "channels.listener": ("SecureChannelListener",),
     "channels.trust": ("AllTrust", "AnyTrust", "TrustEveryone", "TrustIdentifier", "TrustIdentifiers"),
     "errors": ("DecodeError", "ErrorCode", "MisuseError", "OckamError", "PeerError", "VerificationError"),
+    "identities.credentials": ("VerifiedCredential", "issue_credential", "verify_credential"),
     "identities.identifier": ("Identifier", "parse_identifier"),
     "identities.local": ("LocalIdentity", "create_local_identity"),
     "links.node_link": ("NodeLink",),

@@ -1,4 +1,10 @@
-"""The host of the core on asyncio: nodes, workers, channels, portals and relays for programs."""
+"""The host of the core on asyncio: nodes, workers, channels, portals and relays for programs.
+
+What only some nodes need is loaded when it is first used: the state of a user, and what has to do with credentials.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 from ockam_ref.asyncio.admitting import Access
 from ockam_ref.asyncio.allocator import keep_freed_buffers
@@ -38,6 +44,13 @@ from ockam_ref.asyncio.workers import Routed, Worker
 from ockam_ref.wire.address import BLE, TCP, UDP, UDS, WS
 from ockam_ref.wire.body import Cbor
 
+if TYPE_CHECKING:
+    from ockam_ref.asyncio.credentials import CachedRetriever, RemoteRetriever
+    from ockam_ref.asyncio.home import Home
+    from ockam_ref.asyncio.issuers import Issuer
+    from ockam_ref.asyncio.retrieving import MemoryRetriever
+    from ockam_ref.asyncio.secure_client import RequestError, SecureClient
+
 __all__ = [
     "BLE",
     "TCP",
@@ -45,11 +58,15 @@ __all__ = [
     "UDS",
     "WS",
     "Access",
+    "CachedRetriever",
     "Cbor",
     "CertificateFiles",
     "Datagrams",
+    "Home",
     "Inlet",
     "InletSession",
+    "Issuer",
+    "MemoryRetriever",
     "Node",
     "NodeConnection",
     "NodeListener",
@@ -59,10 +76,13 @@ __all__ = [
     "PunctureListener",
     "Relay",
     "RelaySession",
+    "RemoteRetriever",
     "RendezvousService",
+    "RequestError",
     "Routed",
     "SecureChannel",
     "SecureChannelListener",
+    "SecureClient",
     "Service",
     "SessionEvent",
     "SteadyLink",
@@ -79,3 +99,26 @@ __all__ = [
     "keep_freed_buffers",
     "trust_for_tls",
 ]
+
+_HOMES: Final = {
+    "credentials": ("CachedRetriever", "RemoteRetriever"),
+    "home": ("Home",),
+    "issuers": ("Issuer",),
+    "retrieving": ("MemoryRetriever",),
+    "secure_client": ("RequestError", "SecureClient"),
+}
+_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  # PEP 562
+    home = _HOME_OF.get(name)
+    if home is None:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -169,6 +169,13 @@ class Node(FindingPaths, Carrying, Knowing):
         """Return an asynchronous iterator over all that happens from now on; it ends with the node."""
         return self._driver.watching.observe()
 
+    def explain(self) -> None:
+        """From now on report of every hop inside this node which rules were asked and why they answered as they did.
+
+        ``observe`` gives these as ``HopExplained``.  It costs time at every message.
+        """
+        self._driver.core.explaining = True
+
     # ---- identities and channels
 
     def create_identity(self) -> LocalIdentity:

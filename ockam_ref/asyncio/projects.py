@@ -12,17 +12,18 @@ from ockam_ref.asyncio.issuers import Issuer
 from ockam_ref.asyncio.node import Node
 from ockam_ref.asyncio.retrieving import CredentialRetriever
 from ockam_ref.asyncio.revocations import REVOCATION_TIMEOUT_S, RevocationWatch
-from ockam_ref.asyncio.secure_client import SecureClient
+from ockam_ref.asyncio.secure_client import RequestError, SecureClient
 from ockam_ref.authority.attributes import Attributes
 from ockam_ref.authority.multi_address import parse_multi_address, to_tcp_route
 from ockam_ref.authority.roles import DEFAULT_CREDENTIAL_TTL_S, TRUST_CONTEXT
 from ockam_ref.authority.tickets import AnyTicket, OfflineTicket, Ticket
-from ockam_ref.errors import ErrorCode, MisuseError, VerificationError
+from ockam_ref.errors import ErrorCode, MisuseError, OckamError, VerificationError
 from ockam_ref.identities.change_history import decode_change_history, verify_change_history
 from ockam_ref.identities.credentials import VerifiedCredential, issue_credential, verify_credential
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.local import LocalIdentity
 from ockam_ref.storage.projects import ProjectRow
+from ockam_ref.wire.api import Status
 from ockam_ref.wire.route import Route
 
 _SCOPE: Final = "project-member-"
@@ -106,8 +107,7 @@ async def enroll(
         MisuseError: ``NAME_TAKEN``, a project of that name has another authority; ``BAD_NAME``.
         VerificationError: the ticket is for somebody else, what we were given does not hold, or another history of the
             authority is known that contradicts the ticket's.
-        RequestError: the authority refuses.
-        OckamError: the authority cannot be asked.
+        OckamError: the authority cannot be asked; ``ACCESS_DENIED``, it refuses.
     """
     project = project_of(ticket, name)
     known = await home.projects.get(project.name)
@@ -121,7 +121,7 @@ async def enroll(
         is_new, encoded = known is None, ticket.credential
     else:
         async with authority_client(node, identity, project) as client:
-            is_new = await client.enroll(ticket.code)
+            is_new = await _present(client, ticket)
             encoded = await client.credential()
     vouching = node.known_identity(authority) or ticket.authority
     verified = verify_credential(encoded, subject=identity.identifier, authority=vouching, now=int(time()))
@@ -131,6 +131,19 @@ async def enroll(
         key_of(project, identity.identifier), CachedCredential(encoded, verified.expires_at)
     )
     return Enrolled(project, verified, is_new)
+
+
+async def _present(client: AuthorityClient, ticket: Ticket) -> bool:
+    try:
+        return await client.enroll(ticket.code)
+    except RequestError as error:
+        if error.status is not Status.FORBIDDEN:
+            raise
+        raise OckamError(
+            ErrorCode.ACCESS_DENIED,
+            f"the authority does not take the ticket ({error.error.message}): ask for another one, it may be used up "
+            "or have expired",
+        ) from error
 
 
 async def issue_offline_ticket(

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias, assert_never
 
 from ockam_ref.authority.attributes import Attributes
 from ockam_ref.authority.messages import OneTimeCode, Revocation
@@ -119,6 +119,8 @@ def apply(book: Book, change: Change) -> Book:
             return replace(book, tokens={key: token for key, token in book.tokens.items() if key != code_hash})
         case AuditRecord():
             return book
+        case _:
+            assert_never(change)
 
 
 def trust(

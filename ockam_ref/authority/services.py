@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, assert_never
 
 from ockam_ref.authority.answers import Asked, Broken, Caller, Drawn, Granted, Refused, Unknown, Unreadable, Verdict
 from ockam_ref.authority.book import AuditRecord, Book, Change, apply
@@ -167,6 +167,8 @@ def _said(header: RequestHeader, verdict: Verdict, drawn: Drawn) -> _Said:
             return _Said(failed(number, header, Status.BAD_REQUEST, why), what, why)
         case Broken(why):
             return _Said(failed(number, header, Status.INTERNAL_SERVER_ERROR, why), what, why)
+        case _:
+            assert_never(verdict)
 
 
 def _audited(book: Book, request: Request, said: _Said, now: int) -> Answer:

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple, TextIO
 import click
 
 from ockam_ref.asyncio import Node
-from ockam_ref.cli import parameters
+from ockam_ref.cli import explaining, parameters
 from ockam_ref.cli.events import print_observations
 from ockam_ref.cli.output import Output, warn
 from ockam_ref.cli.parameters import ADDRESS, HOST_PORT
@@ -52,18 +52,22 @@ def _service(address: str, what: str) -> Callable[[Any], Any]:
 @parameters.static_forwarding_service
 @_service("echo", "echo service")
 @_service("uppercase", "service for upper case")
+@explaining.option
 @parameters.as_json
-def hub(*, listen: str, record: TextIO | None, as_json: bool, **services: Address) -> None:
+def hub(*, listen: str, record: TextIO | None, explain: bool, as_json: bool, **services: Address) -> None:
     """Run a hub: others meet here, and it sees only ciphertext.
 
     It offers the relay service, a secure channel listener, echo and uppercase; options give them other addresses.
     """
     output = Output(as_json=as_json)
-    run(output, lambda: _hub(output, listen, record, Services(**services)))
+    run(output, lambda: _hub(output, listen, record, Services(**services), explain=explain))
 
 
-async def _hub(output: Output, listen: str, record: TextIO | None, services: Services) -> None:
-    async with Node.create(tap=None if record is None else _recorder(record)) as node:
+async def _hub(output: Output, listen: str, record: TextIO | None, services: Services, *, explain: bool) -> None:
+    async with (
+        Node.create(tap=None if record is None else _recorder(record)) as node,
+        explaining.explaining(node, output, wanted=explain),
+    ):
         observations = node.observe()
         listener = await node.tcp_listen(listen)
         identity = node.create_identity()

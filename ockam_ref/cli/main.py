@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "identity": "Make and keep who you are: create, list, show, rotate, export, import, delete.",
     "authority": "Run the authority of a project: it makes members, and says what they may be.",
     "project": "Make and use tickets, look after the members of a project.",
+    "policy": "Say who may use what: create, list, show, delete rules, and check them.",
     "node": "Run what a recipe says: outlets, relays, inlets and their rules in one process.",
     "send": "Send a text along a route and print the reply.",
     "route": "Build a route of many hops, use it and measure each of them.",

@@ -6,6 +6,7 @@ import click
 
 from ockam_ref.errors import DecodeError, OckamError
 from ockam_ref.identities.identifier import Identifier, parse_identifier
+from ockam_ref.policies.policy import Policy, parse_policy
 from ockam_ref.relays.names import MAX_NAME_BYTES, is_relay_name
 from ockam_ref.relays.service import REGISTER
 from ockam_ref.wire.address import Address, parse_address
@@ -73,10 +74,26 @@ class RelayNameType(click.ParamType[str]):
         return value
 
 
+class PolicyType(click.ParamType[Policy]):
+    """A rule, ``role=admin and not suspended`` or ``(= subject.role "admin")``."""
+
+    name = "EXPRESSION"
+
+    def convert(self, value: str | Policy, param: click.Parameter | None, ctx: click.Context | None) -> Policy:
+        """Read the rule, or show the place where it cannot be read."""
+        if isinstance(value, Policy):
+            return value
+        try:
+            return parse_policy(value)
+        except DecodeError as error:
+            self.fail(str(error), param, ctx)
+
+
 HOST_PORT: Final = HostPortType()
 IDENTIFIER: Final = IdentifierType()
 ADDRESS: Final = AddressType()
 RELAY_NAME: Final = RelayNameType()
+POLICY: Final = PolicyType()
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 outlet_address = click.option(

@@ -11,7 +11,7 @@ import click
 from ockam_ref.asyncio import InletSession, Node, OutletSession
 from ockam_ref.asyncio.sessions import Carried
 from ockam_ref.channels.trust import TRUST_EVERYONE
-from ockam_ref.cli import parameters
+from ockam_ref.cli import explaining, parameters
 from ockam_ref.cli.events import name, print_observations, print_way
 from ockam_ref.cli.output import Output, warn
 from ockam_ref.cli.parameters import ADDRESS, HOST_PORT, IDENTIFIER, NO_CHANNEL_WARNING, RELAY_NAME
@@ -64,6 +64,7 @@ class OutletOptions:
     outlet_address: Address
     channel_listener: Address
     static_forwarding_service: Address
+    explain: bool
 
 
 def outlet_options(command: Command) -> Command:
@@ -83,6 +84,7 @@ def outlet_options(command: Command) -> Command:
             parameters.outlet_address,
             parameters.channel_listener,
             parameters.static_forwarding_service,
+            explaining.option,
         )
     ):
         command = option(command)
@@ -116,6 +118,7 @@ async def _through_hub(output: Output, kind: PortalKind, options: OutletOptions,
         ErrorCode.REFUSED: "Is it a hub that listens there?",
     }
     async with Node.create() as node, AsyncExitStack() as stack:
+        await stack.enter_async_context(explaining.explaining(node, output, wanted=options.explain))
         identity = None if options.no_channel else node.create_identity()
         observations = node.observe()
         session = OutletSession(
@@ -142,7 +145,7 @@ async def _through_hub(output: Output, kind: PortalKind, options: OutletOptions,
 
 async def _listening(output: Output, kind: PortalKind, options: OutletOptions, listen: str) -> None:
     target, address = options.target, options.outlet_address
-    async with Node.create() as node:
+    async with Node.create() as node, explaining.explaining(node, output, wanted=options.explain):
         observations = node.observe()
         listener = await node.tcp_listen(listen)
         identity = None
@@ -200,6 +203,7 @@ class InletOptions:
     no_channel: bool
     outlet_address: Address
     channel_listener: Address
+    explain: bool
 
 
 def inlet_options(command: Command) -> Command:
@@ -215,6 +219,7 @@ def inlet_options(command: Command) -> Command:
             parameters.no_channel,
             parameters.outlet_address,
             parameters.channel_listener,
+            explaining.option,
         )
     ):
         command = option(command)
@@ -251,6 +256,7 @@ async def _inlet(output: Output, kind: PortalKind, options: InletOptions, via: s
         "else has its place",
     }
     async with Node.create() as node, AsyncExitStack() as stack:
+        await stack.enter_async_context(explaining.explaining(node, output, wanted=options.explain))
         identity = None if options.no_channel else node.create_identity()
         observations = node.observe()
         session = InletSession(

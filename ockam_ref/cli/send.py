@@ -5,7 +5,7 @@ import asyncio
 import click
 
 from ockam_ref.asyncio import Node, Stream
-from ockam_ref.cli import parameters
+from ockam_ref.cli import explaining, parameters
 from ockam_ref.cli.output import Output
 from ockam_ref.cli.parameters import HOST_PORT
 from ockam_ref.cli.running import advising, run
@@ -19,8 +19,9 @@ from ockam_ref.wire.route import Route, parse_route
 @click.argument("route")
 @click.argument("text")
 @click.option("--timeout", default=10.0, metavar="SECONDS", show_default=True, help="How long to wait for the reply.")
+@explaining.option
 @parameters.as_json
-def send(*, route: str, text: str, timeout: float, as_json: bool) -> None:
+def send(*, route: str, text: str, timeout: float, explain: bool, as_json: bool) -> None:
     """Send TEXT along ROUTE and print the reply.
 
     A route is written hop by hop.  A number and # say over which transport a node is reached, 1# for TCP; 'ockam-ref
@@ -38,12 +39,19 @@ def send(*, route: str, text: str, timeout: float, as_json: bool) -> None:
         raise click.BadParameter(message, param_hint="ROUTE")
     if hops[0].transport_type == TransportType.TCP:
         HOST_PORT.convert(hops[0].value.decode(errors="replace"), None, None)
-    run(output, lambda: _send(output, hops, text, timeout))
+    run(output, lambda: _send(output, hops, text, timeout, explain=explain))
 
 
-async def _send(output: Output, hops: Route, text: str, timeout: float) -> None:  # noqa: ASYNC109  # passed on
+async def _send(
+    output: Output,
+    hops: Route,
+    text: str,
+    timeout: float,  # noqa: ASYNC109  # passed on
+    *,
+    explain: bool,
+) -> None:
     advice = {ErrorCode.LINK_FAILED: "Is there a node, and is its address right?"}
-    async with Node.create() as node:
+    async with Node.create() as node, explaining.explaining(node, output, wanted=explain):
         lost = asyncio.ensure_future(_first_loss(node.observe()))
         request = asyncio.ensure_future(node.send_and_receive(hops, text, timeout=timeout))
         with advising(advice):

@@ -306,7 +306,7 @@ def _is_identifier(name: str) -> bool:
     return len(name) == _IDENTIFIER_LENGTH and name[0] == "I" and HEX_DIGITS.issuperset(name[1:])
 
 
-_MEANT: Final = {"AND": "and", "OR": "or", "NOT": "not", "&&": "and", "||": "or", "!": "not", "==": "="}
+_MEANT: Final = {"AND": "and", "OR": "or", "NOT": "not", "&&": "and", "||": "or", "!": "not"}
 
 
 def _advice(text: str, offset: int) -> str:
@@ -316,6 +316,8 @@ def _advice(text: str, offset: int) -> str:
         return "; there is white space at the end"
     if rest and offset == 0 and rest[0] in _SPACE:
         return "; there is white space at the beginning"
+    if offset and rest.lstrip(" ").startswith("=") and not rest.startswith("="):
+        return "; write name=value without white space around the '='"
     for written, meant in _MEANT.items():
         if rest.lstrip().startswith(written):
             return f"; write {meant}"

@@ -159,7 +159,8 @@ def _explain_policy(
     authority = "none is configured" if control.authority is None else _identifier(control.authority)
     decision = explain_decision(policy, subject_of(peer, control.authority, knowledge), environment_of(control))
     inputs = (*asked, ("authority", authority), *decision.inputs)
-    return Explanation("policy", decision.allowed, decision.reason, inputs)
+    terms = tuple(Explanation("term", term.answer == "true", str(term)) for term in decision.terms)
+    return Explanation("policy", decision.allowed, decision.reason, inputs, terms)
 
 
 def _identifier(identifier: bytes | None) -> str:

@@ -40,10 +40,6 @@ class CredentialRepository(Repository):
         """Forget a credential; return whether it was there."""
         return await self._store.write(partial(delete_credential, subject=subject, issuer=issuer, scope=scope))
 
-    async def delete_expired(self, now: int) -> int:
-        """Forget those with ``expires_at <= now``; return how many."""
-        return await self._store.write(partial(delete_expired_credentials, now=now))
-
 
 def put_credential(connection: sqlite3.Connection, row: CredentialRow) -> None:
     """See ``CredentialRepository.put``."""
@@ -69,8 +65,3 @@ def delete_credential(connection: sqlite3.Connection, subject: bytes, issuer: by
         "DELETE FROM credential WHERE subject = ? AND issuer = ? AND scope = ?", (subject, issuer, scope)
     )
     return deleted.rowcount > 0
-
-
-def delete_expired_credentials(connection: sqlite3.Connection, now: int) -> int:
-    """See ``CredentialRepository.delete_expired``."""
-    return connection.execute("DELETE FROM credential WHERE expires_at <= ?", (now,)).rowcount

@@ -154,8 +154,8 @@ def _run_writes(connection: sqlite3.Connection, jobs: Sequence[_Job]) -> list[_O
         outcome = _outcome(connection, job)
         _, _, error = outcome
         if error is not None:
-            if not connection.in_transaction:  # a full disk, for one, takes the whole transaction back
-                raise error if isinstance(error, sqlite3.Error) else sqlite3.OperationalError("no transaction is left")
+            if isinstance(error, sqlite3.Error) and not connection.in_transaction:
+                raise error  # a full disk, for one, takes the whole transaction back
             connection.execute("ROLLBACK TO one")
         connection.execute("RELEASE one")
         outcomes.append(outcome)

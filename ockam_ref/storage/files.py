@@ -1,6 +1,7 @@
 """The file of a store and its folder: who may read them, and what is not a store of ours."""
 
 import os
+import shlex
 import stat
 from pathlib import Path
 from typing import Final
@@ -58,9 +59,13 @@ def _require_private(path: Path, mode: int) -> None:
     found = path.stat()
     if found.st_uid != os.geteuid():
         raise storage_error(path, "it belongs to another user; OCKAM_REF_HOME names a folder of your own")
+    if found.st_mode & stat.S_ISVTX:  # such as /tmp, which is to stay as it is
+        raise storage_error(path, "it is for all users of this machine; OCKAM_REF_HOME names a folder of your own")
     if found.st_mode & _OTHERS:
-        permissions = stat.S_IMODE(found.st_mode)
-        raise storage_error(path, f"others may use it (mode {permissions:04o}); mend it with: chmod {mode:o} '{path}'")
+        command = f"chmod {mode:o} {shlex.quote(str(path))}"
+        raise storage_error(
+            path, f"others may use it (mode {stat.S_IMODE(found.st_mode):04o}); mend it with: {command}"
+        )
 
 
 def _require_ours(path: Path, newest_version: int) -> None:

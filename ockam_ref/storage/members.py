@@ -1,7 +1,6 @@
 """The members of our authorities, with the attributes that their credentials will have."""
 
 import sqlite3
-from collections.abc import Iterable
 from functools import partial
 from typing import NamedTuple
 
@@ -43,10 +42,6 @@ class MemberRepository(Repository):
         """Delete a member; return whether it was one."""
         return await self._store.write(partial(delete_member, authority=authority, identifier=identifier))
 
-    async def replace_pre_trusted(self, authority: bytes, rows: Iterable[MemberRow]) -> None:
-        """Delete the members that are flagged as pre-trusted, and keep these."""
-        await self._store.write(partial(replace_pre_trusted, authority=authority, rows=tuple(rows)))
-
 
 def put_member(connection: sqlite3.Connection, row: MemberRow) -> None:
     """See ``MemberRepository.put``."""
@@ -74,13 +69,6 @@ def delete_member(connection: sqlite3.Connection, authority: bytes, identifier: 
     """See ``MemberRepository.delete``."""
     deleted = connection.execute("DELETE FROM member WHERE authority = ? AND identifier = ?", (authority, identifier))
     return deleted.rowcount > 0
-
-
-def replace_pre_trusted(connection: sqlite3.Connection, authority: bytes, rows: Iterable[MemberRow]) -> None:
-    """See ``MemberRepository.replace_pre_trusted``."""
-    connection.execute("DELETE FROM member WHERE authority = ? AND is_pre_trusted", (authority,))
-    for row in rows:
-        put_member(connection, row)
 
 
 def _row(found: tuple[bytes, bytes, bytes, bytes, int, int]) -> MemberRow:

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from ockam_ref.errors import OckamError
 from ockam_ref.storage.faults import BUSY_TIMEOUT_S, from_sqlite, storage_error
 from ockam_ref.storage.files import APPLICATION_ID, prepare_file, require_known_version
 
@@ -63,7 +64,6 @@ _AUTHORITIES: Final = (
     """CREATE TABLE revocation (
         authority BLOB NOT NULL, subject BLOB NOT NULL, not_after INTEGER NOT NULL, number INTEGER NOT NULL,
         PRIMARY KEY (authority, subject)) WITHOUT ROWID""",
-    "CREATE INDEX revocation_number ON revocation (authority, number)",
     """CREATE TABLE audit (
         number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, caller BLOB NOT NULL,
         what TEXT NOT NULL, answer TEXT NOT NULL)""",
@@ -90,12 +90,9 @@ def open_database(path: Path | None) -> sqlite3.Connection:
         _migrate(connection, path)
         if path is not None:
             _use_wal(connection)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OckamError) as error:
         connection.close()
-        raise from_sqlite(path, error) from error
-    except BaseException:
-        connection.close()
-        raise
+        raise (from_sqlite(path, error) if isinstance(error, sqlite3.Error) else error) from None
     return connection
 
 

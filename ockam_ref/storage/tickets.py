@@ -43,20 +43,9 @@ class TicketRepository(Repository):
         """Return all tickets of that authority, the oldest first."""
         return await self._store.read(partial(list_tickets, authority=authority))
 
-    async def use(self, authority: bytes, code_hash: bytes, now: int) -> TicketRow | None:
-        """Take one use of a ticket that has not expired; return it as it was before, or ``None`` if there is none.
-
-        The last use deletes it; two callers cannot have the same use.
-        """
-        return await self._store.write(partial(use_ticket, authority=authority, code_hash=code_hash, now=now))
-
     async def delete(self, authority: bytes, code_hash: bytes) -> bool:
         """Delete a ticket; return whether it was there."""
         return await self._store.write(partial(delete_ticket, authority=authority, code_hash=code_hash))
-
-    async def delete_expired(self, authority: bytes, now: int) -> int:
-        """Delete those with ``expires_at <= now``; return how many."""
-        return await self._store.write(partial(delete_expired_tickets, authority=authority, now=now))
 
 
 def put_ticket(connection: sqlite3.Connection, row: TicketRow) -> None:
@@ -83,27 +72,10 @@ def list_tickets(connection: sqlite3.Connection, authority: bytes) -> tuple[Tick
     return tuple(map(_row, found))
 
 
-def use_ticket(connection: sqlite3.Connection, authority: bytes, code_hash: bytes, now: int) -> TicketRow | None:
-    """See ``TicketRepository.use``."""
-    row = get_ticket(connection, authority, code_hash)
-    if row is None or row.expires_at <= now:
-        return None
-    if row.uses_left <= 1:
-        delete_ticket(connection, authority, code_hash)
-    else:
-        put_ticket(connection, row._replace(uses_left=row.uses_left - 1))
-    return row
-
-
 def delete_ticket(connection: sqlite3.Connection, authority: bytes, code_hash: bytes) -> bool:
     """See ``TicketRepository.delete``."""
     deleted = connection.execute("DELETE FROM ticket WHERE authority = ? AND code_hash = ?", (authority, code_hash))
     return deleted.rowcount > 0
-
-
-def delete_expired_tickets(connection: sqlite3.Connection, authority: bytes, now: int) -> int:
-    """See ``TicketRepository.delete_expired``."""
-    return connection.execute("DELETE FROM ticket WHERE authority = ? AND expires_at <= ?", (authority, now)).rowcount
 
 
 def _row(found: tuple[bytes, bytes, str, bytes, bytes, int, int, int]) -> TicketRow:

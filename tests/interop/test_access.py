@@ -5,8 +5,10 @@ from typing import Final
 
 import pytest
 
-from tests.interop.harness import ANY_PORT, Direct, Event, Program, option, way_options
+from tests.interop.harness import ANY_PORT, Direct, Event, Peer, Program, Relayed, option, way_options
 from tests.interop.people import Person, person
+from tests.interop.traffic import Target, check_echo, connect
+from tests.processes import ProcessError
 
 pytestmark = pytest.mark.interop
 
@@ -14,6 +16,7 @@ PAIRS: Final = [("python", "rust"), ("rust", "python"), ("rust", "rust"), ("pyth
 """Client and server; what each implementation does with itself shows that the test tests what it should."""
 RULE: Final = 'cluster="production"'
 SILENCE_S: Final = "1.5"
+CHECKED_BYTES: Final = 100_000
 
 ByName = Callable[[str], Program]
 
@@ -68,3 +71,71 @@ def test_a_policy_admits_whom_the_authority_vouches_for(client_name: str, server
     for peer in waiting:
         assert peer.event("error")["message"]
         assert peer.ended() == 1
+
+
+@pytest.mark.parametrize(("inlet_name", "outlet_name"), PAIRS)
+def test_policies_guard_both_ends_of_a_portal(
+    inlet_name: str, outlet_name: str, by_name: ByName, target: Target
+) -> None:
+    authority = person()
+    outlet_person, other_outlet_person = person(), person()
+
+    def outlet(who: Person, role: str) -> str:
+        shown = ["--credential", authority.issue(who, {"role": role}), "--allow", 'role="inlet"']
+        words = ["--listen", ANY_PORT, "--outlet", target.address, *who.options, "--authority", authority.history]
+        listen = by_name(outlet_name).start("node", *words, *shown).ready()["listen"]
+        assert isinstance(listen, str)
+        return listen
+
+    def inlet(listen: str, role: str) -> str:
+        who = person()
+        shown = ["--credential", authority.issue(who, {"role": role}), "--allow", 'role="outlet"']
+        words = ["--listen", ANY_PORT, *way_options(Direct(listen)), *who.options, "--authority", authority.history]
+        found = by_name(inlet_name).start("inlet", *words, *shown).ready()["listen"]
+        assert isinstance(found, str)
+        return found
+
+    good_outlet = outlet(outlet_person, "outlet")
+    refused = (inlet(good_outlet, "stranger"), inlet(outlet(other_outlet_person, "stranger"), "inlet"))
+    check_echo(inlet(good_outlet, "inlet"), length=CHECKED_BYTES)
+    assert [answer_of(address) for address in refused] == [b"", b""]
+
+
+def answer_of(address: str) -> bytes:
+    """Ask the target to echo; return what comes within a while, which is nothing if somebody is in the way."""
+    with connect(address) as client:
+        client.settimeout(float(SILENCE_S))
+        try:
+            client.sendall(b"Ehello")
+            return client.recv(6)
+        except (TimeoutError, ConnectionError):
+            return b""
+
+
+@pytest.mark.parametrize(("outlet_name", "hub_name"), PAIRS)
+def test_a_relay_is_for_those_whose_credential_names_it(
+    outlet_name: str, hub_name: str, by_name: ByName, target: Target
+) -> None:
+    authority = person()
+    trust = ["--authority", authority.history]
+    hub = by_name(hub_name).start("hub", "--listen", ANY_PORT, *person().options, *trust).ready()["listen"]
+
+    def outlet(attributes: dict[str, str], name: str, *words: str) -> Peer:
+        who = person()
+        shown = [*trust, "--credential", authority.issue(who, attributes)]
+        words = ("--target", target.address, "--hub", hub, "--relay", name, *who.options, *shown, *words)
+        return by_name(outlet_name).start("outlet", *words)
+
+    refused = [
+        outlet({"ockam-relay": "other"}, "mine", "--hub-channel"),
+        outlet({"a": "b"}, "mine", "--hub-channel"),
+        outlet({"ockam-relay": "*"}, "mine"),
+    ]
+    for name, allowed in (("mine", "mine"), ("any", "*")):
+        found = outlet({"ockam-relay": allowed}, name, "--hub-channel").ready()
+        assert found["forwarding_address"].removeprefix("0#") == f"forward_to_{name}"
+        _, inlet = by_name(outlet_name).inlet(Relayed(hub, found["forwarding_address"]), expect=found["identifier"])
+        check_echo(inlet["listen"], length=CHECKED_BYTES)
+    for peer in refused:
+        with pytest.raises(ProcessError):
+            peer.event("ready", timeout=0.1)

@@ -1,6 +1,7 @@
 """Whose the file is, and which files are none of ours."""
 
 import os
+import shlex
 import sqlite3
 import stat
 from collections.abc import Callable
@@ -72,7 +73,7 @@ def test_a_file_that_others_may_use_is_refused(run: Run, path: Path, mode: int, 
         path.chmod(mode)
         before = contents(path.parent)
         error = await refused(path)
-        assert f"chmod {mend} '{path}'" in str(error)
+        assert f"chmod {mend} {shlex.quote(str(path))}" in str(error)
         assert error.code is ErrorCode.STORAGE
         assert contents(path.parent) == before
         path.chmod(0o600)  # what the message says
@@ -87,9 +88,21 @@ def test_a_folder_that_others_may_use_is_refused(run: Run, path: Path) -> None:
     async def scenario() -> None:
         path.parent.mkdir(mode=0o700)
         path.parent.chmod(0o755)
-        with pytest.raises(StorageError, match=f"chmod 700 '{path.parent}'"):
+        with pytest.raises(StorageError, match=f"chmod 700 {path.parent}"):
             await Store.open(path)
         assert not contents(path.parent)
+
+    run(scenario())
+
+
+@pytest.mark.spec("STO-3")
+def test_nobody_is_told_to_lock_a_folder_of_all(run: Run, path: Path) -> None:
+    async def scenario() -> None:
+        path.parent.mkdir()
+        path.parent.chmod(0o1777)
+        with pytest.raises(StorageError, match="a folder of your own") as caught:
+            await Store.open(path)
+        assert "chmod" not in str(caught.value)
 
     run(scenario())
 
@@ -110,6 +123,22 @@ def test_a_folder_that_cannot_be_made_is_an_error_with_a_reason(run: Run, tmp_pa
         (tmp_path / "file").write_text("not a folder")
         with pytest.raises(StorageError, match=r"Not a directory|File exists"):
             await Store.open(tmp_path / "file" / "home" / "state.db")
+
+    run(scenario())
+
+
+def test_a_folder_that_has_gone_is_an_error_with_a_reason(path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot be opened"):
+        schema.connect(path)
+
+
+@pytest.mark.spec("STO-4")
+def test_a_folder_in_the_place_of_the_file_is_refused(run: Run, path: Path) -> None:
+    path.parent.mkdir(mode=0o700)
+    path.mkdir(mode=0o700)
+
+    async def scenario() -> None:
+        assert "Is a directory" in str(await refused(path))
 
     run(scenario())
 

@@ -83,6 +83,68 @@ def test_many_may_open_it_at_the_same_moment(run: Run, path: Path, is_old: bool)
     run(scenario())
 
 
+@pytest.mark.spec("STO-4")
+def test_a_newer_release_may_be_quicker(run: Run, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the first look at an old store and its turn another process makes it one of a newer release."""
+    versions = [1, 1, 1000]
+    monkeypatch.setattr(schema, "version_of", lambda _: versions.pop(0))
+
+    async def scenario() -> None:
+        restore("version-1.sql", path)
+        with pytest.raises(StorageError, match="upgrade ockam-ref"):
+            await Store.open(path)
+        assert not versions
+
+    run(scenario())
+
+
+@pytest.mark.spec("STO-13")
+@pytest.mark.parametrize("in_time", [True, False])
+def test_the_log_is_begun_when_nobody_reads(
+    run: Run,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    in_time: bool,  # noqa: FBT001
+) -> None:
+    if not in_time:
+        monkeypatch.setattr(schema, "BUSY_TIMEOUT_S", 0.05)
+
+    async def scenario() -> None:
+        async with await Store.open(path) as store:
+            await store.write(note("one"))
+        reader = sqlite3.connect(path, isolation_level=None)
+        assert reader.execute("PRAGMA journal_mode=DELETE").fetchone() == ("delete",)
+        reader.execute("BEGIN")
+        notes(reader)
+        opening = asyncio.ensure_future(Store.open(path))
+        if in_time:
+            await asyncio.wait([opening], timeout=0.1)
+            assert not opening.done()
+            reader.execute("COMMIT")
+            await (await opening).close()
+        else:
+            with pytest.raises(StorageError, match="kept it locked"):
+                await opening
+        reader.close()
+
+    run(scenario())
+
+
+def test_a_large_store_is_not_read_as_a_whole(run: Run, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "MAX_CHECKED_BYTES", 8192)
+
+    async def scenario() -> None:
+        async with await Store.open(path) as store:
+            await store.write(note("x" * 100_000))
+        data = path.read_bytes()
+        path.write_bytes(data[:-4096] + b"\xa5" * 4096)  # what nobody has looked at shows when it is read
+        async with await Store.open(path) as store:
+            with pytest.raises(StorageError, match="it is damaged"):
+                await store.read(notes)
+
+    run(scenario())
+
+
 @pytest.mark.spec("STO-5")
 def test_a_migration_that_fails_changes_nothing(run: Run, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:

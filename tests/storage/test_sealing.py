@@ -5,6 +5,7 @@ import pickle
 import sqlite3
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,7 @@ from ockam_ref.errors import ErrorCode, MisuseError, StorageError
 from ockam_ref.storage import passphrases
 from ockam_ref.storage.home import open_store
 from ockam_ref.storage.passphrases import PASSPHRASE_VARIABLE, find_passphrase, remember_passphrase
-from ockam_ref.storage.sealing import Costs, Seal
+from ockam_ref.storage.sealing import Costs, Seal, unlock
 from ockam_ref.storage.secret_keys import SecretRepository, SecretUse
 from ockam_ref.storage.store import Store
 from tests.storage.conftest import Run
@@ -211,6 +212,15 @@ def test_a_secret_that_was_deleted_is_nowhere_in_the_files(run: Run, path: Path)
             assert is_in_files(path.parent)
             await SecretRepository(store).delete_signing_secret(HANDLE)
             assert not is_in_files(path.parent)
+
+    run(scenario())
+
+
+@pytest.mark.spec("STO-22")
+def test_a_passphrase_that_is_removed_while_it_is_asked_for_is_none(run: Run) -> None:
+    async def scenario() -> None:
+        async with await filled(None) as store:
+            assert await store.read(partial(unlock, passphrase=PASSPHRASE, place=None)) is None
 
     run(scenario())
 

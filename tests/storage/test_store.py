@@ -83,6 +83,22 @@ def test_a_transaction_that_cannot_go_on_fails_for_all_in_it(run: Run, place: Pa
 
 
 @pytest.mark.spec("STO-11")
+def test_a_work_that_ends_its_transaction_and_fails_is_no_harm_to_the_next(run: Run, place: Path | None) -> None:
+    def end_and_fail(connection: sqlite3.Connection) -> None:
+        connection.execute("ROLLBACK")
+        raise MisuseError(ErrorCode.MISUSE, "and now?")
+
+    async def scenario() -> None:
+        async with await Store.open(place) as store:
+            with pytest.raises(StorageError, match="savepoint"):
+                await store.write(end_and_fail)
+            await store.write(note("one"))
+            assert await store.read(notes) == ["one"]
+
+    run(scenario())
+
+
+@pytest.mark.spec("STO-11")
 def test_a_full_store_says_so_and_goes_on(run: Run, place: Path | None) -> None:
     async def scenario() -> None:
         async with await Store.open(place) as store:

@@ -48,8 +48,9 @@ def test_public_name_exists_and_is_documented(package: str, name: str) -> None:
         assert inspect.getdoc(value)
 
 
-def test_the_late_names_are_listed_and_nothing_else_is_found() -> None:
-    package = import_module("ockam_ref")
+@pytest.mark.parametrize("name", ["ockam_ref", "ockam_ref.asyncio"])
+def test_the_late_names_are_listed_and_nothing_else_is_found(name: str) -> None:
+    package = import_module(name)
     assert dir(package) == sorted(package.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = package.Nothing

@@ -1,6 +1,6 @@
 """What the command line of ``ockam_ref`` has no command for, with the options and reports of the Rust ``ockam-peer``.
 
-``python -m tests.interop.python_peers.peer COMMAND``: ``node``, ``outlet``, ``inlet``, ``middle``, ``udp-node``,
+``python -m tests.interop.python_peers.peer COMMAND``: ``node``, ``hub``, ``outlet``, ``inlet``, ``middle``, ``udp-node``,
 ``udp-middle``, ``rendezvous`` and ``puncture-node`` print a ``ready`` event and serve until SIGTERM or until standard
 input ends; ``echo`` and ``udp-echo`` print ``done`` and end.
 """
@@ -12,15 +12,15 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Final, TypeAlias
 
-from ockam_ref.asyncio import Node, NodeConnection, NodeListener, Routed, UdpBind
+from ockam_ref.asyncio import Node, NodeConnection, NodeListener, Routed, SecureChannel, UdpBind
 from ockam_ref.asyncio.hops import Flow, Hop
 from ockam_ref.errors import OckamError
 from ockam_ref.wire.address import UDP
-from tests.interop.python_peers.member import Options, add_options, open_member
+from tests.interop.python_peers.member import Member, Options, add_options, open_member
 
 _STDIN: Final = 0
 OUTLET: Final = "outlet"
@@ -71,29 +71,60 @@ async def serve_node(node: Node, options: Options) -> None:
     await member.start_workers(listener, channels)
     if options.outlet is not None:
         flows: list[Flow] = [channels, listener] if options.no_channel else [channels]
-        await node.create_outlet(OUTLET, options.outlet, consumer_of=flows, skip_handshake=options.skip_handshake)
+        await create_outlet(member, options.outlet, flows, options)
+    report("ready", listen=listener.address, identifier=str(member.identity.identifier))
+    await until_ended()
+
+
+async def serve_hub(node: Node, options: Options) -> None:
+    """Listen, with a relay service; with an authority, relays need credentials."""
+    listener = await node.tcp_listen(options.listen)
+    member = open_member(node, options)
+    channels = await member.accept_channels(listener)
+    flows: list[Flow] = [listener, channels]
+    await node.create_relay_service(consumer_of=flows, relays_consumer_of=flows, authority=member.authority)
     report("ready", listen=listener.address, identifier=str(member.identity.identifier))
     await until_ended()
 
 
 async def serve_outlet(node: Node, options: Options) -> None:
     """Register an outlet with a hub."""
-    hub = await node.tcp_connect(options.hub)
+    hub: NodeConnection | SecureChannel = await node.tcp_connect(options.hub)
     member = open_member(node, options)
+    if options.hub_channel:
+        hub = await member.open_channel((hub,), options)
     channels = await member.accept_channels(hub)
-    flows: list[Flow] = [channels, hub] if options.no_channel else [channels]
-    await node.create_outlet(OUTLET, options.target, consumer_of=flows, skip_handshake=options.skip_handshake)
+    await member.start_workers(hub, channels)
+    await create_outlet(member, options.target, [channels, hub] if options.no_channel else [channels], options)
     relay = await node.create_relay(hub, name=options.relay)
     report("ready", identifier=str(member.identity.identifier), forwarding_address=str(relay.remote_address))
     await until_ended()
 
 
+async def create_outlet(member: Member, target: str, flows: Iterable[Flow], options: Options) -> None:
+    """Start the outlet."""
+    await member.node.create_outlet(
+        OUTLET,
+        target,
+        consumer_of=flows,
+        skip_handshake=options.skip_handshake,
+        incoming=member.incoming,
+        outgoing=member.outgoing,
+    )
+
+
 async def serve_inlet(node: Node, options: Options) -> None:
     """Open a port that leads to an outlet."""
-    way = await connect(node, options)
+    way, member = await connect(node, options), open_member(node, options)
     if not options.no_channel:
-        way = (await open_member(node, options).open_channel(way, options),)
-    inlet = await node.create_inlet(options.listen, (*way, OUTLET), skip_handshake=options.skip_handshake)
+        way = (await member.open_channel(way, options),)
+    inlet = await node.create_inlet(
+        options.listen,
+        (*way, OUTLET),
+        skip_handshake=options.skip_handshake,
+        incoming=member.incoming,
+        outgoing=member.outgoing,
+    )
     report("ready", listen=inlet.address)
     await until_ended()
 
@@ -229,6 +260,7 @@ async def connect(node: Node, options: Options) -> tuple[Hop, ...]:
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "node": serve_node,
+    "hub": serve_hub,
     "outlet": serve_outlet,
     "inlet": serve_inlet,
     "middle": serve_middle,
@@ -246,7 +278,7 @@ def parser() -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser()
     commands = whole.add_subparsers(dest="command", required=True)
     found = {name: commands.add_parser(name) for name in COMMANDS}
-    for name in ("node", "inlet", "middle"):
+    for name in ("node", "hub", "inlet", "middle"):
         found[name].add_argument("--listen", required=True)
     for name in ("node", "outlet", "inlet"):
         found[name].add_argument("--no-channel", action="store_true")
@@ -263,12 +295,14 @@ def parser() -> argparse.ArgumentParser:
     found["outlet"].add_argument("--target", required=True)
     found["outlet"].add_argument("--hub", required=True)
     found["outlet"].add_argument("--relay")
+    found["outlet"].add_argument("--expect")
+    found["outlet"].add_argument("--hub-channel", action="store_true")
     found["rendezvous"].add_argument("--bind", required=True)
     found["udp-echo"].add_argument("--to", required=True)
     found["udp-echo"].add_argument("--timeout", type=float, required=True)
-    for name in ("inlet", "echo"):
+    for name in ("outlet", "inlet", "echo"):
         found[name].add_argument("--timeout", type=float, default=30.0)
-    for name in ("node", "outlet", "inlet", "udp-node", "puncture-node", "echo"):
+    for name in ("node", "hub", "outlet", "inlet", "udp-node", "puncture-node", "echo"):
         add_options(found[name])
     found["echo"].add_argument("--text")
     found["echo"].add_argument("--again-after", type=float)

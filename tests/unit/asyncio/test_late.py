@@ -4,6 +4,8 @@ import subprocess
 import sys
 
 RARE = (
+    "ockam_ref.asyncio.credentials",
+    "ockam_ref.asyncio.home",
     "ockam_ref.links.ble_packets",
     "ockam_ref.links.recovery",
     "ockam_ref.links.udp_endpoint",

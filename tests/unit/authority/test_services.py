@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ockam_ref.authority.answers import Caller
-from ockam_ref.authority.book import AuditRecord, Book
+from ockam_ref.authority.book import AuditRecord, Book, apply
 from ockam_ref.authority.messages import Revocation, decode_revocations
 from ockam_ref.authority.rates import (
     AUDITED_REFUSALS_A_MINUTE,
@@ -282,3 +282,7 @@ def test_no_text_form_shows_a_secret() -> None:
     assert b"s" * 32 not in repr(desk.settings).encode()
     assert "signing_key" not in repr(settings())
     assert changes(desk.ok(CREDENTIALS, MEMBER, Method.POST, "/")) == []
+
+
+def test_an_entry_of_the_audit_log_changes_nothing_in_the_book() -> None:
+    assert apply(USUAL, AuditRecord(NOW, None, "", "")) is USUAL

@@ -1,0 +1,105 @@
+"""Whoever rotates its key stays who it is to the other implementation, and cannot go back."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from time import time
+from typing import Final
+
+import pytest
+
+from ockam_ref.asyncio import Node
+from ockam_ref.identities.local import LocalIdentity, open_local_identity
+from ockam_ref.noise.primitives import KeyPair
+from tests.interop.harness import ANY_PORT, Direct, Program, way_options
+from tests.interop.people import Person, person
+
+pytestmark = pytest.mark.interop
+
+SILENCE_S: Final = "1.5"
+MIXED: Final = [("program", "rust"), ("rust", "program"), ("rust", "rust")]
+"""Who opens the channel and who answers; what Rust does with itself shows that the test tests what it should."""
+
+ByName = Callable[[str], Program]
+mixed = pytest.mark.parametrize(("client", "server"), MIXED)
+
+
+@pytest.fixture
+def by_name(request: pytest.FixtureRequest) -> ByName:
+    """Return a program by the name of its fixture."""
+    return lambda name: request.getfixturevalue(name)
+
+
+def listening(program: Program, who: Person | None = None) -> str:
+    """Start a node and return where it listens."""
+    listen = program.start("node", "--listen", ANY_PORT, *(who.options if who else ())).ready()["listen"]
+    assert isinstance(listen, str)
+    return listen
+
+
+def echo(listen: str, *words: str) -> list[str]:
+    """Return the words of a client that opens a channel."""
+    return ["echo", *way_options(Direct(listen)), "--channel", "--text", "hello", "--timeout", SILENCE_S, *words]
+
+
+@mixed
+def test_a_client_that_rotated_is_recognised_and_cannot_go_back(client: str, server: str, by_name: ByName) -> None:
+    old = person()
+    new, fork = old.rotated(), old.rotated()
+    asker, listen = by_name(client), listening(by_name(server))
+    for who in (old, new, new):
+        asker.ask(*echo(listen, *who.options))
+    for who in (old, fork):
+        assert asker.refusal(*echo(listen, *who.options))
+    asker.ask(*echo(listen, *new.rotated().options))
+
+
+@mixed
+def test_a_server_that_rotated_is_recognised_and_cannot_go_back(client: str, server: str, by_name: ByName) -> None:
+    old = person()
+    new, fork = old.rotated(), old.rotated()
+    asker = by_name(client)
+    expected = ["--expect", str(old.identifier)]
+    for known, shown in ((old, new), (new, new)):
+        asker.ask(*echo(listening(by_name(server), shown), *expected, "--authority", known.history))
+    for known, shown in ((new, old), (new, fork)):
+        words = echo(listening(by_name(server), shown), *expected, "--authority", known.history)
+        assert asker.refusal(*words)
+
+
+def test_rust_learns_of_a_rotation_on_an_open_channel(rust: Program, program: Program) -> None:
+    old, listen = person(), listening(rust)
+    new = old.rotated()
+
+    async def rotate_meanwhile() -> None:
+        async with Node.create() as node:
+            channel = await node.create_secure_channel(local(old), (await node.tcp_connect(listen), "api"))
+            assert (await node.send_and_receive((channel, "echo"), "before")).body(str) == "before"
+            channel.present(local(new))
+            assert (await node.send_and_receive((channel, "echo"), "after")).body(str) == "after"
+
+    asyncio.run(rotate_meanwhile())
+    assert program.refusal(*echo(listen, *old.options))
+    program.ask(*echo(listen, *new.options))
+
+
+@pytest.mark.parametrize("server", ["rust", "program"])
+def test_a_credential_by_the_old_key_of_an_authority_is_void(server: str, by_name: ByName) -> None:
+    authority, who = person(), person()
+    rotated = authority.rotated()
+    guarded = ["--authority", rotated.history, "--allow", 'a="b"']
+    started = by_name(server).start("node", "--listen", ANY_PORT, *guarded)
+    listen = started.ready()["listen"]
+    asker = by_name("rust" if server == "program" else "program")
+
+    def words(issuer: Person, who: Person) -> list[str]:
+        return echo(listen, *who.options, "--credential", issuer.issue(who, {"a": "b"}))
+
+    assert asker.refusal(*words(authority, person()))
+    asker.ask(*words(rotated, who))
+
+
+def local(who: Person) -> LocalIdentity:
+    """Return the identity of a person for a node of our own."""
+    static = KeyPair.from_private_bytes(os.urandom(32))
+    return open_local_identity(who.identity, who.key, static, now=int(time()))
