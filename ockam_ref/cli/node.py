@@ -11,7 +11,7 @@ import click
 
 from ockam_ref.asyncio import SessionEvent, Stream
 from ockam_ref.asyncio.home import Home
-from ockam_ref.cli import parameters
+from ockam_ref.cli import explaining, parameters
 from ockam_ref.cli.events import name, print_observations, print_way
 from ockam_ref.cli.output import Output, fail
 from ockam_ref.cli.running import run
@@ -54,8 +54,11 @@ def node() -> None:
     help="The value of a $NAME in the recipe; it counts before the environment and the recipe's own.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be run, as a table, and run nothing.")
+@explaining.option
 @parameters.as_json
-def create(*, file: TextIO, variables: tuple[tuple[str, str], ...], dry_run: bool, as_json: bool) -> None:
+def create(
+    *, file: TextIO, variables: tuple[tuple[str, str], ...], dry_run: bool, explain: bool, as_json: bool
+) -> None:
     """Run the node that the recipe in FILE describes, in YAML ('-' for the standard input), until it is told to end.
 
     One process runs everything: the outlets, the relays, the inlets, and what guards them.  If something cannot be
@@ -69,7 +72,7 @@ def create(*, file: TextIO, variables: tuple[tuple[str, str], ...], dry_run: boo
         return
     if recipe.exit_on_eof and file is sys.stdin:
         fail("the recipe came from the standard input, which has ended: leave 'exit-on-eof' out, or give a file")
-    run(output, lambda: _run(output, recipe))
+    run(output, lambda: _run(output, recipe, explain=explain))
 
 
 def _read(file: TextIO, variables: dict[str, str]) -> Recipe:
@@ -89,23 +92,29 @@ def _print_steps(output: Output, steps: tuple[Step, ...]) -> None:
         output.event("step", row, kind=step.kind, name=step.name, does=step.does, line=step.line or None)
 
 
-async def _run(output: Output, recipe: Recipe) -> None:
-    async with await Home.open() as home, RunningRecipe(recipe, home) as running:
-        _ready(output, recipe, running)
-        ways: list[tuple[Stream[SessionEvent], str]] = [
-            (session.events(), f"the hub {entry.hub}")
-            for entry, session in zip(recipe.relays, running.relays, strict=True)
-        ]
-        ways += [(session.events(), entry.way.via) for entry, session in running.inlets]
-        serving = asyncio.gather(
-            print_observations(running.observations, output, links=running.listener is not None),
-            *(print_way(events, output, where) for events, where in ways),
-        )
-        if recipe.exit_on_eof:
-            await asyncio.wait((serving, _end_of_input()), return_when=asyncio.FIRST_COMPLETED)
+async def _run(output: Output, recipe: Recipe, *, explain: bool) -> None:
+    async with await Home.open() as home:
+        running = RunningRecipe(recipe, home)
+        async with explaining.explaining(running.node, output, wanted=explain), running:
+            await _serve(output, recipe, running)
+
+
+async def _serve(output: Output, recipe: Recipe, running: RunningRecipe) -> None:
+    _ready(output, recipe, running)
+    ways: list[tuple[Stream[SessionEvent], str]] = [
+        (session.events(), f"the hub {entry.hub}") for entry, session in zip(recipe.relays, running.relays, strict=True)
+    ]
+    ways += [(session.events(), entry.way.via) for entry, session in running.inlets]
+    serving = asyncio.gather(
+        print_observations(running.observations, output, links=running.listener is not None),
+        *(print_way(events, output, where) for events, where in ways),
+    )
+    if recipe.exit_on_eof:
+        await asyncio.wait((serving, _end_of_input()), return_when=asyncio.FIRST_COMPLETED)
+        if not serving.done():
             serving.cancel()
-        else:
-            await serving
+            return
+    await serving
 
 
 def _ready(output: Output, recipe: Recipe, running: RunningRecipe) -> None:
