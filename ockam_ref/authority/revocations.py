@@ -12,7 +12,7 @@ from ockam_ref.authority.roles import roles_of
 from ockam_ref.errors import DecodeError, ErrorCode
 from ockam_ref.wire.api import Method
 
-PAGE: Final = 1000
+MAX_PAGE: Final = 1000
 """Revocations of one answer."""
 
 _SINCE: Final = "/since/"
@@ -32,7 +32,7 @@ def serve_revocations(asked: Asked) -> Verdict:
         return Refused("Non-member is trying to list revocations")
     since = 0 if path == "/" else _number(path.removeprefix(_SINCE))
     found = [revocation for revocation in book.revocations.values() if revocation.number > since]
-    return Granted(encode_revocations(sorted(found, key=_number_of)[:PAGE]))
+    return Granted(encode_revocations(sorted(found, key=_number_of)[:MAX_PAGE]))
 
 
 def _number_of(revocation: Revocation) -> int:

@@ -81,6 +81,7 @@ class OutletOptions:
     outlet_address: Address
     channel_listener: Address
     static_forwarding_service: Address
+    hub_channel: bool
     allow: Policy | None
     ourselves: SelfOptions
     explain: bool
@@ -96,6 +97,12 @@ def outlet_options(command: Command) -> Command:
                 "--relay",
                 type=RELAY_NAME,
                 help="The name on the hub; without it a random one, kept over reconnects.",
+            ),
+            click.option(
+                "--hub-channel",
+                is_flag=True,
+                help="Register the name through a secure channel with the hub, where it then belongs to our identity; "
+                "always so with --authority.",
             ),
             click.option("--listen", type=HOST_PORT, help="Be reachable directly, without a hub (port 0: any)."),
             rendezvous,
@@ -123,6 +130,9 @@ def run_outlet(output: Output, kind: PortalKind, given: dict[str, Any]) -> None:
     if options.relay is not None and options.hub is None:
         message = "--relay names the place on a hub: it needs --hub"
         raise click.UsageError(message)
+    if options.hub_channel and (options.no_channel or options.hub is None):
+        message = "--hub-channel makes a name ours on a hub: it needs --hub, without --no-channel"
+        raise click.UsageError(message)
     if options.rendezvous is not None and (options.no_channel or options.hub is None):
         message = "--rendezvous lets inlets past the hub, under a secure channel: it needs --hub, without --no-channel"
         raise click.UsageError(message)
@@ -139,7 +149,7 @@ async def _through_hub(output: Output, kind: PortalKind, options: OutletOptions,
     advice = {
         ErrorCode.LINK_FAILED: no_node_advice(hub, is_hub=True),
         ErrorCode.TIMEOUT: "Is it a hub that listens there?",
-        ErrorCode.REFUSED: "Is it a hub that listens there?",
+        ErrorCode.REFUSED: "Is it a hub? Where one asks who we are, --hub-channel or --authority answers",
     }
     async with Node.create() as node, AsyncExitStack() as stack:
         await stack.enter_async_context(explaining.explaining(node, output, wanted=options.explain))
@@ -148,7 +158,7 @@ async def _through_hub(output: Output, kind: PortalKind, options: OutletOptions,
         if not options.no_channel:
             me = await become(stack, node, options.ourselves)
             identity, access = me.identity, me.access(node, options.allow, _outlet_resource(options))
-            hub_channel = None if me.membership is None else HUB_CHANNELS
+            hub_channel = HUB_CHANNELS if options.hub_channel or me.membership is not None else None
         session = OutletSession(
             node,
             options.target,

@@ -122,6 +122,16 @@ def test_a_host_without_asyncio(start: Start, command_line: CommandLine) -> None
 
 
 @pytest.mark.spec("CLI-70")
+def test_credentials(start: Start) -> None:
+    issuer = value(start("credentials_issuer", ANY_PORT), "listener")
+    server = value(start("credentials_server", ANY_PORT, issuer), "listener")
+    client = start("credentials_client", server, issuer)
+    assert client.line() == "Received: Hello Ockam!"
+    assert client.ended() == 0
+    assert client.errors() == ""
+
+
+@pytest.mark.spec("CLI-70")
 def test_the_program_of_the_readme(tmp_path: Path) -> None:
     programs = re.findall(r"^```python\n(.*?)^```$", (REPOSITORY / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     assert len(programs) == 1
@@ -140,8 +150,8 @@ def run_program(file: Path) -> str:
 
 @pytest.mark.spec("CLI-72")
 def test_no_program_needs_more_than_the_public_host() -> None:
-    """All but the host of one's own import one module of ours."""
+    """All but the host of one's own, and those about credentials, import one module of ours."""
     for path in EXAMPLES.glob("*.py"):
-        if path.stem != "sync_host":
+        if path.stem != "sync_host" and not path.stem.startswith("credentials_"):
             modules = set(re.findall(r"^from (ockam_\S+) import", path.read_text(encoding="utf-8"), re.MULTILINE))
             assert modules == {"ockam_ref.asyncio"}, path.name

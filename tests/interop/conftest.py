@@ -27,7 +27,7 @@ from tests.interop.traffic import Target
 NO_PEER: Final = "there is no Rust peer: cargo is not installed, or could not build it"
 
 _BINARIES: Final = pytest.StashKey[dict[RustProgram, Path | None]]()
-_AUTHORITY_FIXTURE: Final = "rust_authority"
+_AUTHORITY_FIXTURE: Final = "authority_of"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -115,6 +115,19 @@ def rust_authority(peers: Peers, pytestconfig: pytest.Config) -> AuthorityProgra
 def python_authority(peers: Peers) -> AuthorityProgram:
     """Our authority and its clients."""
     return python_authority_program(peers)
+
+
+@pytest.fixture
+def program_of(request: pytest.FixtureRequest) -> Callable[[str], Program]:
+    """Return the program of an implementation that has the options of ``ockam-peer``."""
+    fixtures = {"rust": "rust", "python": "program"}
+    return lambda name: request.getfixturevalue(fixtures[name])
+
+
+@pytest.fixture
+def authority_of(request: pytest.FixtureRequest) -> Callable[[str], AuthorityProgram]:
+    """Return the authority of an implementation, and its clients."""
+    return lambda name: request.getfixturevalue(f"{name}_authority")
 
 
 def _binary(config: pytest.Config, program: RustProgram) -> Path:

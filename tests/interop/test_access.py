@@ -6,25 +6,19 @@ from typing import Final
 import pytest
 
 from tests.interop.harness import ANY_PORT, Direct, Event, Peer, Program, Relayed, option, way_options
+from tests.interop.matrix import Cell, Row
 from tests.interop.people import Person, person
+from tests.interop.rows import rows
 from tests.interop.traffic import Target, check_echo, connect
 from tests.processes import ProcessError
 
 pytestmark = pytest.mark.interop
 
-PAIRS: Final = [("python", "rust"), ("rust", "python"), ("rust", "rust"), ("python", "python")]
-"""Client and server; what each implementation does with itself shows that the test tests what it should."""
 RULE: Final = 'cluster="production"'
 SILENCE_S: Final = "1.5"
 CHECKED_BYTES: Final = 100_000
 
 ByName = Callable[[str], Program]
-
-
-@pytest.fixture
-def by_name(request: pytest.FixtureRequest) -> ByName:
-    """Return the program of an implementation."""
-    return lambda name: request.getfixturevalue({"rust": "rust", "python": "program"}[name])
 
 
 def server(program: Program, authority: Person, who: Person, rule: str = RULE) -> Event:
@@ -47,11 +41,11 @@ def client(authority: Person, who: Person, listen: str, credential: str | None, 
     ]
 
 
-@pytest.mark.parametrize(("client_name", "server_name"), PAIRS)
-def test_a_policy_admits_whom_the_authority_vouches_for(client_name: str, server_name: str, by_name: ByName) -> None:
+@rows(Row.POLICY)
+def test_a_policy_admits_whom_the_authority_vouches_for(cell: Cell, program_of: ByName) -> None:
     authority, serving, asking = person(), person(), person()
-    listen = server(by_name(server_name), authority, serving)["listen"]
-    asker = by_name(client_name)
+    listen = server(program_of(cell.responder), authority, serving)["listen"]
+    asker = program_of(cell.initiator)
 
     good = authority.issue(asking, {"cluster": "production"})
     asker.ask(*client(authority, asking, listen, good, serving))
@@ -73,17 +67,15 @@ def test_a_policy_admits_whom_the_authority_vouches_for(client_name: str, server
         assert peer.ended() == 1
 
 
-@pytest.mark.parametrize(("inlet_name", "outlet_name"), PAIRS)
-def test_policies_guard_both_ends_of_a_portal(
-    inlet_name: str, outlet_name: str, by_name: ByName, target: Target
-) -> None:
+@rows(Row.PORTAL_POLICY)
+def test_policies_guard_both_ends_of_a_portal(cell: Cell, program_of: ByName, target: Target) -> None:
     authority = person()
     outlet_person, other_outlet_person = person(), person()
 
     def outlet(who: Person, role: str) -> str:
         shown = ["--credential", authority.issue(who, {"role": role}), "--allow", 'role="inlet"']
         words = ["--listen", ANY_PORT, "--outlet", target.address, *who.options, "--authority", authority.history]
-        listen = by_name(outlet_name).start("node", *words, *shown).ready()["listen"]
+        listen = program_of(cell.responder).start("node", *words, *shown).ready()["listen"]
         assert isinstance(listen, str)
         return listen
 
@@ -91,7 +83,7 @@ def test_policies_guard_both_ends_of_a_portal(
         who = person()
         shown = ["--credential", authority.issue(who, {"role": role}), "--allow", 'role="outlet"']
         words = ["--listen", ANY_PORT, *way_options(Direct(listen)), *who.options, "--authority", authority.history]
-        found = by_name(inlet_name).start("inlet", *words, *shown).ready()["listen"]
+        found = program_of(cell.initiator).start("inlet", *words, *shown).ready()["listen"]
         assert isinstance(found, str)
         return found
 
@@ -112,19 +104,17 @@ def answer_of(address: str) -> bytes:
             return b""
 
 
-@pytest.mark.parametrize(("outlet_name", "hub_name"), PAIRS)
-def test_a_relay_is_for_those_whose_credential_names_it(
-    outlet_name: str, hub_name: str, by_name: ByName, target: Target
-) -> None:
+@rows(Row.RELAY_CREDENTIAL)
+def test_a_relay_is_for_those_whose_credential_names_it(cell: Cell, program_of: ByName, target: Target) -> None:
     authority = person()
     trust = ["--authority", authority.history]
-    hub = by_name(hub_name).start("hub", "--listen", ANY_PORT, *person().options, *trust).ready()["listen"]
+    hub = program_of(cell.responder).start("hub", "--listen", ANY_PORT, *person().options, *trust).ready()["listen"]
 
     def outlet(attributes: dict[str, str], name: str, *words: str) -> Peer:
         who = person()
         shown = [*trust, "--credential", authority.issue(who, attributes)]
         words = ("--target", target.address, "--hub", hub, "--relay", name, *who.options, *shown, *words)
-        return by_name(outlet_name).start("outlet", *words)
+        return program_of(cell.initiator).start("outlet", *words)
 
     refused = [
         outlet({"ockam-relay": "other"}, "mine", "--hub-channel"),
@@ -134,7 +124,9 @@ def test_a_relay_is_for_those_whose_credential_names_it(
     for name, allowed in (("mine", "mine"), ("any", "*")):
         found = outlet({"ockam-relay": allowed}, name, "--hub-channel").ready()
         assert found["forwarding_address"].removeprefix("0#") == f"forward_to_{name}"
-        _, inlet = by_name(outlet_name).inlet(Relayed(hub, found["forwarding_address"]), expect=found["identifier"])
+        _, inlet = program_of(cell.initiator).inlet(
+            Relayed(hub, found["forwarding_address"]), expect=found["identifier"]
+        )
         check_echo(inlet["listen"], length=CHECKED_BYTES)
     for peer in refused:
         with pytest.raises(ProcessError):

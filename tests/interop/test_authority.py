@@ -8,27 +8,16 @@ import pytest
 
 from ockam_ref.identities.credentials import verify_credential
 from tests.interop.harness import ANY_PORT, AuthorityProgram, Direct, Event, Peer, Program, way_options
+from tests.interop.matrix import Cell, Row
 from tests.interop.people import Person, person
+from tests.interop.rows import rows
 
 pytestmark = pytest.mark.interop
 
-IMPLEMENTATIONS: Final = ("python", "rust")
 ENROLLER: Final = "ockam-role=enroller"
 
 AuthorityByName = Callable[[str], AuthorityProgram]
-
-
-@pytest.fixture
-def authority_by_name(request: pytest.FixtureRequest, rust_authority: AuthorityProgram) -> AuthorityByName:
-    """Return the authority program of an implementation."""
-    return lambda name: rust_authority if name == "rust" else request.getfixturevalue("python_authority")
-
-
-@pytest.fixture
-def nodes(request: pytest.FixtureRequest) -> tuple[Program, Program]:
-    """Return who asks and who serves."""
-    asking, serving = request.param
-    return request.getfixturevalue(asking), request.getfixturevalue(serving)
+ByName = Callable[[str], Program]
 
 
 class Running:
@@ -45,23 +34,15 @@ class Running:
         return ["--authority", self.who.history, "--authority-at", self.listen]
 
 
-servers = pytest.mark.parametrize("server", IMPLEMENTATIONS)
-mixed_nodes = pytest.mark.parametrize("nodes", [("program", "rust"), ("rust", "program")], indirect=True)
-mixed = pytest.mark.parametrize(("server", "client"), [("python", "rust"), ("rust", "python")])
-with_control = pytest.mark.parametrize(("server", "client"), [("python", "rust"), ("rust", "python"), ("rust", "rust")])
-"""What Rust does with itself shows that the test tests what it should."""
-
 LIFE_S: Final = 3
 """Seconds for which a credential is valid that is to be refreshed."""
 
 
-@with_control
-def test_members_get_credentials_and_others_do_not(
-    server: str, client: str, authority_by_name: AuthorityByName
-) -> None:
+@rows(Row.ENROLMENT)
+def test_members_get_credentials_and_others_do_not(cell: Cell, authority_of: AuthorityByName) -> None:
     member = person()
-    authority = Running(authority_by_name(server), member=(member, "cluster=production,a=b"))
-    asker = authority_by_name(client)
+    authority = Running(authority_of(cell.responder), member=(member, "cluster=production,a=b"))
+    asker = authority_of(cell.initiator)
     got = asker.ask("credential", *member.options, *authority.options)
     assert got["attributes"] == "a=b;cluster=production;trust_context_id=test"
     verify_credential(
@@ -73,37 +54,32 @@ def test_members_get_credentials_and_others_do_not(
     assert "unauthorized member" in asker.refusal("credential", *person().options, *authority.options)
 
 
-@mixed
+@rows(Row.ENROLMENT)
 @pytest.mark.parametrize("form", ["exported", "legacy"])
-def test_a_ticket_enrolls_as_often_as_it_says(
-    server: str, client: str, form: str, authority_by_name: AuthorityByName
-) -> None:
+def test_a_ticket_enrolls_as_often_as_it_says(cell: Cell, form: str, authority_of: AuthorityByName) -> None:
     enroller, first, second = person(), person(), person()
-    authority = Running(authority_by_name(server), enroller=(enroller, ENROLLER))
+    authority = Running(authority_of(cell.responder), enroller=(enroller, ENROLLER))
     words = ["--attributes", "cluster=production", "--uses", "2"]
-    # Whose ticket it is makes no difference: each reads both forms of both.
-    for issuer, reader in ((server, client), (client, server)):
-        ticket = authority_by_name(issuer).ask("ticket", *enroller.options, *authority.options, *words)[form]
-        asker = authority_by_name(reader)
-        for who, status in (
-            (first, "EnrolledSuccessfully"),
-            (first, "AlreadyEnrolled"),
-            (second, "EnrolledSuccessfully"),
-        ):
-            got = asker.ask("enroll", *who.options, "--ticket", ticket)
-            assert got["status"] == status
-            assert got["attributes"] == "cluster=production;trust_context_id=test"
-            assert (got["project"], got["project_name"]) == ("test", "tests")
-            assert got["authority"] == str(authority.who.identifier)
-        assert "Unknown enrollment token" in asker.refusal("enroll", *person().options, "--ticket", ticket)
-        first, second = person(), person()
+    issuer, reader = authority_of(cell.responder), authority_of(cell.initiator)
+    ticket = issuer.ask("ticket", *enroller.options, *authority.options, *words)[form]
+    for who, status in (
+        (first, "EnrolledSuccessfully"),
+        (first, "AlreadyEnrolled"),
+        (second, "EnrolledSuccessfully"),
+    ):
+        got = reader.ask("enroll", *who.options, "--ticket", ticket)
+        assert got["status"] == status
+        assert got["attributes"] == "cluster=production;trust_context_id=test"
+        assert (got["project"], got["project_name"]) == ("test", "tests")
+        assert got["authority"] == str(authority.who.identifier)
+    assert "Unknown enrollment token" in reader.refusal("enroll", *person().options, "--ticket", ticket)
 
 
-@with_control
-def test_enrollers_add_list_and_remove_members(server: str, client: str, authority_by_name: AuthorityByName) -> None:
+@rows(Row.ENROLMENT)
+def test_enrollers_add_list_and_remove_members(cell: Cell, authority_of: AuthorityByName) -> None:
     enroller, member = person(), person()
-    authority = Running(authority_by_name(server), enroller=(enroller, ENROLLER))
-    asker = authority_by_name(client)
+    authority = Running(authority_of(cell.responder), enroller=(enroller, ENROLLER))
+    asker = authority_of(cell.initiator)
 
     def may(command: str, who: Person, *words: str) -> Event:
         return asker.ask(command, *who.options, *authority.options, *words)
@@ -122,19 +98,19 @@ def test_enrollers_add_list_and_remove_members(server: str, client: str, authori
     assert "unauthorized member" in may_not("credential", member)
 
 
-@servers
-@mixed_nodes
+@rows(Row.REFRESH, control=False)
 def test_a_credential_is_refreshed_on_an_open_channel(
-    server: str, nodes: tuple[Program, Program], authority_by_name: AuthorityByName
+    cell: Cell, program_of: ByName, authority_of: AuthorityByName
 ) -> None:
-    asking, serving = nodes
+    assert cell.between is not None
+    asking, serving = program_of(cell.initiator), program_of(cell.responder)
     who, fixed = person(), person()
     members = {"who": (who, "cluster=production"), "fixed": (fixed, "cluster=production")}
-    authority = Running(authority_by_name(server), ttl_s=LIFE_S, **members)
+    authority = Running(authority_of(cell.between), ttl_s=LIFE_S, **members)
     vouching = ["--authority", authority.who.history]
     guarded = serving.start("node", "--listen", ANY_PORT, *vouching, "--allow", 'cluster="production"')
     way = way_options(Direct(guarded.ready()["listen"]))
-    stale = authority_by_name(server).ask("credential", *fixed.options, *authority.options)["credential_hex"]
+    stale = authority_of(cell.between).ask("credential", *fixed.options, *authority.options)["credential_hex"]
 
     def twice(who: Person, *words: str) -> Peer:
         # The second message comes when the first credential has expired.

@@ -5,18 +5,13 @@ from collections.abc import Callable
 import pytest
 
 from tests.interop.harness import Direct, Implementation, Relayed, Udp, Via
-from tests.interop.matrix import Cell, Row, cells
+from tests.interop.matrix import Cell, Row
+from tests.interop.rows import rows
 from tests.interop.traffic import BULK, Target, check_portal
 
 pytestmark = pytest.mark.interop
 
 ByName = Callable[[str], Implementation]
-
-
-def rows(*wanted: Row) -> pytest.MarkDecorator:
-    """Parametrise a test with the cells of these rows."""
-    found = [pytest.param(cell, id=cell.id) for cell in cells() if cell.row in wanted]
-    return pytest.mark.parametrize("cell", found)
 
 
 @rows(Row.ECHO_TCP, Row.ECHO_CHANNEL)

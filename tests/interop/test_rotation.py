@@ -12,22 +12,14 @@ from ockam_ref.asyncio import Node
 from ockam_ref.identities.local import LocalIdentity, open_local_identity
 from ockam_ref.noise.primitives import KeyPair
 from tests.interop.harness import ANY_PORT, Direct, Program, way_options
+from tests.interop.matrix import Cell, Row
 from tests.interop.people import Person, person
+from tests.interop.rows import rows
 
 pytestmark = pytest.mark.interop
 
 SILENCE_S: Final = "1.5"
-MIXED: Final = [("program", "rust"), ("rust", "program"), ("rust", "rust")]
-"""Who opens the channel and who answers; what Rust does with itself shows that the test tests what it should."""
-
 ByName = Callable[[str], Program]
-mixed = pytest.mark.parametrize(("client", "server"), MIXED)
-
-
-@pytest.fixture
-def by_name(request: pytest.FixtureRequest) -> ByName:
-    """Return a program by the name of its fixture."""
-    return lambda name: request.getfixturevalue(name)
 
 
 def listening(program: Program, who: Person | None = None) -> str:
@@ -42,11 +34,11 @@ def echo(listen: str, *words: str) -> list[str]:
     return ["echo", *way_options(Direct(listen)), "--channel", "--text", "hello", "--timeout", SILENCE_S, *words]
 
 
-@mixed
-def test_a_client_that_rotated_is_recognised_and_cannot_go_back(client: str, server: str, by_name: ByName) -> None:
+@rows(Row.ROTATED_CLIENT)
+def test_a_client_that_rotated_is_recognised_and_cannot_go_back(cell: Cell, program_of: ByName) -> None:
     old = person()
     new, fork = old.rotated(), old.rotated()
-    asker, listen = by_name(client), listening(by_name(server))
+    asker, listen = program_of(cell.initiator), listening(program_of(cell.responder))
     for who in (old, new, new):
         asker.ask(*echo(listen, *who.options))
     for who in (old, fork):
@@ -54,16 +46,16 @@ def test_a_client_that_rotated_is_recognised_and_cannot_go_back(client: str, ser
     asker.ask(*echo(listen, *new.rotated().options))
 
 
-@mixed
-def test_a_server_that_rotated_is_recognised_and_cannot_go_back(client: str, server: str, by_name: ByName) -> None:
+@rows(Row.ROTATED_SERVER)
+def test_a_server_that_rotated_is_recognised_and_cannot_go_back(cell: Cell, program_of: ByName) -> None:
     old = person()
     new, fork = old.rotated(), old.rotated()
-    asker = by_name(client)
+    asker = program_of(cell.initiator)
     expected = ["--expect", str(old.identifier)]
     for known, shown in ((old, new), (new, new)):
-        asker.ask(*echo(listening(by_name(server), shown), *expected, "--authority", known.history))
+        asker.ask(*echo(listening(program_of(cell.responder), shown), *expected, "--authority", known.history))
     for known, shown in ((new, old), (new, fork)):
-        words = echo(listening(by_name(server), shown), *expected, "--authority", known.history)
+        words = echo(listening(program_of(cell.responder), shown), *expected, "--authority", known.history)
         assert asker.refusal(*words)
 
 
@@ -83,14 +75,14 @@ def test_rust_learns_of_a_rotation_on_an_open_channel(rust: Program, program: Pr
     program.ask(*echo(listen, *new.options))
 
 
-@pytest.mark.parametrize("server", ["rust", "program"])
-def test_a_credential_by_the_old_key_of_an_authority_is_void(server: str, by_name: ByName) -> None:
+@pytest.mark.parametrize(("client", "server"), [("python", "rust"), ("rust", "python")])
+def test_a_credential_by_the_old_key_of_an_authority_is_void(client: str, server: str, program_of: ByName) -> None:
     authority, who = person(), person()
     rotated = authority.rotated()
     guarded = ["--authority", rotated.history, "--allow", 'a="b"']
-    started = by_name(server).start("node", "--listen", ANY_PORT, *guarded)
+    started = program_of(server).start("node", "--listen", ANY_PORT, *guarded)
     listen = started.ready()["listen"]
-    asker = by_name("rust" if server == "program" else "program")
+    asker = program_of(client)
 
     def words(issuer: Person, who: Person) -> list[str]:
         return echo(listen, *who.options, "--credential", issuer.issue(who, {"a": "b"}))

@@ -6,10 +6,10 @@ from time import time
 from typing import Final, NamedTuple, TypeAlias
 
 from ockam_ref.asyncio import Node, Routed, SecureChannel
-from ockam_ref.asyncio.credentials import CredentialSource
 from ockam_ref.asyncio.handles import SecureChannelListener
 from ockam_ref.asyncio.hops import Flow, Hop
 from ockam_ref.asyncio.issuers import Issuer
+from ockam_ref.asyncio.retrieving import CredentialSource
 from ockam_ref.channels.trust import TRUST_EVERYONE, TrustPolicy
 from ockam_ref.errors import ErrorCode, MisuseError
 from ockam_ref.identities.change_history import (

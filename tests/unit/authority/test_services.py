@@ -14,7 +14,7 @@ from ockam_ref.authority.rates import (
     REQUESTS_A_MINUTE,
     Rates,
 )
-from ockam_ref.authority.revocations import PAGE
+from ockam_ref.authority.revocations import MAX_PAGE
 from ockam_ref.authority.services import (
     ENTROPY_BYTES,
     MAX_AUDITED_CHARACTERS,
@@ -262,10 +262,10 @@ def test_members_hear_what_was_revoked() -> None:
 
 @pytest.mark.spec("AU-61")
 def test_there_is_a_page_of_them() -> None:
-    many = {someone(number): Revocation(someone(number), 1, number) for number in range(1, PAGE + 3)}
+    many = {someone(number): Revocation(someone(number), 1, number) for number in range(1, MAX_PAGE + 3)}
     desk = Desk(Book(USUAL.members, {}, many))
     page = decode_revocations(desk.ok(REVOCATIONS, MEMBER, Method.GET, "/").response.body)
-    assert [revocation.number for revocation in page] == list(range(1, PAGE + 1))
+    assert [revocation.number for revocation in page] == list(range(1, MAX_PAGE + 1))
 
 
 @pytest.mark.spec("AU-3", "AU-5")
