@@ -1,12 +1,17 @@
 """``ockam-ref node create``: a recipe as a running node, and what happens to one that cannot run."""
 
 import json
+import ssl
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.asyncio.conftest import free_port
+from tests.certificates import make_certificate
+from tests.cli.test_access import tls_echo
+from tests.cli.test_project import Person, start_authority
 from tests.commands import OURS, Finished, environment, run
 from tests.interop.harness import ANY_PORT, CommandLine, Event, Peer, Peers
 from tests.interop.traffic import Target, check_http, connect, http_get
@@ -94,8 +99,8 @@ def test_ways_are_repaired(command_line: CommandLine, target: Target, create: St
     hub.kill()
     node.event("link-lost")
     command_line.start("hub", "--listen", address).ready()
-    node.event("link-restored")
-    node.event("link-restored")
+    for _ in ("relay", "inlet"):
+        node.event("link-restored")
     check_http(ready["inlets"][0]["listen"])
 
 
@@ -226,3 +231,77 @@ def test_an_inlet_with_a_policy_leads_to_nobody_else(target: Target, create: Sta
     with connect(shut["listen"]) as client:
         assert client.recv(1) == b""
     assert http_get(is_open["listen"]) == "target"
+
+
+@pytest.mark.spec("RCP-34", "RCP-35")
+def test_members_of_a_project(peers: Peers, target: Target, create: Start, tmp_path: Path) -> None:
+    """The guide of a team in two recipes: a ticket each, one hub that asks for members, and a policy."""
+    alice = Person(tmp_path / "alice")
+    start_authority(peers, alice, "--project", "team")
+    hub = peers.add(
+        Peer(
+            "hub",
+            [*OURS, "hub", "--listen", ANY_PORT, "--authority", "team", "--json"],
+            environment=alice.variables,
+        )
+    ).ready()
+    of_web = alice.good("project", "ticket", "-a", "role=web", "--relay", "web")
+    of_client = alice.good("project", "ticket", "-a", "role=client")
+    (tmp_path / "web.ticket").write_text(of_web, encoding="utf-8")
+    serving = (
+        "ticket: $TICKET\nhub: $HUB\nrelay: web\n"
+        "tcp-outlets: {web: {to: $TARGET, allow: role=client}, admin: {to: $TARGET, allow: role=admin}}"
+    )
+    variables = {"HUB": hub["listen"], "TARGET": target.address}
+    node, ready = create(serving, state="web", TICKET=str(tmp_path / "web.ticket"), **variables)
+    assert (ready["project"], ready["relays"][0]["forwarding_address"]) == ("team", "forward_to_web")
+    leading = (
+        "ticket: $TICKET\nhub: $HUB\n"
+        "tcp-inlets: {web: {to: web, via: web, allow: role=web}, admin: {to: admin, via: web}}"
+    )
+    client, leads = create(leading, state="client", TICKET=of_client, **variables)
+    web, admin = leads["inlets"]
+    assert http_get(web["listen"]) == "target"
+    with connect(admin["listen"]):
+        assert node.event("message-dropped")["rule"] == "incoming:policy"
+    node.stop()
+    _, again = create(serving, state="web", TICKET=of_web, **variables)  # it was used, and does no harm
+    assert again["identifier"] == ready["identifier"]
+    for _ in leads["inlets"]:
+        client.event("link-restored")
+    assert http_get(web["listen"]) == "target"
+
+
+@pytest.mark.spec("RCP-31", "RCP-34")
+def test_tickets_that_are_of_no_use(peers: Peers, tmp_path: Path) -> None:
+    alice, bob = Person(tmp_path / "alice"), Person(tmp_path / "bob")
+    start_authority(peers, alice)
+    used = alice.good("project", "ticket")
+    bob.good("project", "enroll", used)
+    stale = refused(tmp_path, "ticket: $TICKET", TICKET=used)
+    assert "ticket: the authority does not take the ticket" in stale.errors
+    for text, why in (("nowhere.ticket", "ticket: "), (used[:40], "ticket: ")):
+        done = refused(tmp_path, "ticket: $TICKET", TICKET=text)
+        assert why in done.errors
+        assert used not in done.errors
+
+
+@pytest.mark.spec("RCP-30")
+def test_tls_at_both_plain_sides(create: Start, tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path)
+    with tls_echo(certificate) as target:
+        text = (
+            "tcp-listener-address: $LISTEN\ntcp-outlets: {echo: {to: $TARGET, tls-ca: $CHAIN}}\n"
+            "tcp-inlets: {i: {to: /ip4/127.0.0.1/tcp/$PORT/secure/api/service/echo, "
+            "tls-certificate: $CHAIN, tls-key: $KEY}}"
+        )
+        port = free_port()
+        files = {"CHAIN": str(certificate.chain), "KEY": str(certificate.key)}
+        _, ready = create(text, LISTEN=f"127.0.0.1:{port}", PORT=str(port), TARGET=target, **files)
+        context = ssl.create_default_context(cafile=str(certificate.chain))
+        with (
+            connect(ready["inlets"][0]["listen"]) as sock,
+            context.wrap_socket(sock, server_hostname="localhost") as stream,
+        ):
+            stream.sendall(b"hello")
+            assert stream.recv(100) == b"HELLO"
