@@ -98,8 +98,15 @@ class _Own(NamedTuple):
 
 @lru_cache(maxsize=SUBJECT_MEMO_ENTRIES)
 def _own_names(subject: Subject) -> _Own:
-    bare = {raw.decode("utf-8", "replace") for raw, _ in subject.attributes or ()}
-    return _Own(bind_names(subject), frozenset(bare))
+    own = _vouched_names(subject.attributes, subject.has_authority)
+    return _Own({**own.names, SUBJECT + IDENTIFIER: Str(f"I{subject.identifier.hex()}")}, own.bare)
+
+
+@lru_cache(maxsize=SUBJECT_MEMO_ENTRIES)
+def _vouched_names(attributes: tuple[tuple[bytes, bytes], ...] | None, has_authority: bool) -> _Own:  # noqa: FBT001
+    """Return the names of somebody with these attributes: many have the same."""
+    bare = {raw.decode("utf-8", "replace") for raw, _ in attributes or ()}
+    return _Own(bind_names(Subject(b"", attributes, has_authority)), frozenset(bare))
 
 
 # explaining
