@@ -123,6 +123,8 @@ class Term(NamedTuple):
     because: str
 
     def __str__(self) -> str:
+        if self.text == self.answer:
+            return f"{self.text}: {self.because}"
         told = f"{self.text} has no answer" if self.answer is None else f"{self.text} is {self.answer}"
         return told if told == self.because else f"{told}: {self.because}"
 
