@@ -94,6 +94,11 @@ class Process:
         self._process.stdin.write(text.encode())
         self._process.stdin.flush()
 
+    def close_input(self) -> None:
+        """End its standard input."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
     def signal(self, number: int) -> None:
         """Send a signal."""
         self._process.send_signal(number)

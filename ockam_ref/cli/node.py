@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 import threading
 from contextlib import suppress
 from typing import Final, TextIO
@@ -19,6 +18,7 @@ from ockam_ref.errors import OckamError
 from ockam_ref.recipe import Recipe, Step, read_recipe, steps_of
 from ockam_ref.recipe.running import RunningRecipe
 
+_STANDARD_INPUT: Final = 0
 _READ_BYTES: Final = 4096
 
 
@@ -70,19 +70,23 @@ def create(
         _print_steps(output, steps_of(recipe))
         output.close()
         return
-    if recipe.exit_on_eof and file is sys.stdin:
+    if recipe.exit_on_eof and _is_standard_input(file):
         fail("the recipe came from the standard input, which has ended: leave 'exit-on-eof' out, or give a file")
     run(output, lambda: _run(output, recipe, explain=explain))
 
 
 def _read(file: TextIO, variables: dict[str, str]) -> Recipe:
-    place = "(standard input)" if file is sys.stdin else file.name
+    place = "(standard input)" if _is_standard_input(file) else file.name
     try:
         return read_recipe(file.read(), file=place, environment=os.environ, given=variables)
     except UnicodeDecodeError:
         fail(f"{place}: this is no text in UTF-8")
     except OckamError as error:
         fail(str(error))
+
+
+def _is_standard_input(file: TextIO) -> bool:
+    return file.fileno() == _STANDARD_INPUT
 
 
 def _print_steps(output: Output, steps: tuple[Step, ...]) -> None:
@@ -101,20 +105,25 @@ async def _run(output: Output, recipe: Recipe, *, explain: bool) -> None:
 
 async def _serve(output: Output, recipe: Recipe, running: RunningRecipe) -> None:
     _ready(output, recipe, running)
+    printing = asyncio.create_task(_print_events(output, recipe, running))
+    if recipe.exit_on_eof:
+        await asyncio.wait((printing, _end_of_input()), return_when=asyncio.FIRST_COMPLETED)
+        if not printing.done():
+            printing.cancel()
+            await asyncio.wait((printing,))
+            return
+    await printing
+
+
+async def _print_events(output: Output, recipe: Recipe, running: RunningRecipe) -> None:
     ways: list[tuple[Stream[SessionEvent], str]] = [
         (session.events(), f"the hub {entry.hub}") for entry, session in zip(recipe.relays, running.relays, strict=True)
     ]
     ways += [(session.events(), entry.way.via) for entry, session in running.inlets]
-    serving = asyncio.gather(
+    await asyncio.gather(
         print_observations(running.observations, output, links=running.listener is not None),
         *(print_way(events, output, where) for events, where in ways),
     )
-    if recipe.exit_on_eof:
-        await asyncio.wait((serving, _end_of_input()), return_when=asyncio.FIRST_COMPLETED)
-        if not serving.done():
-            serving.cancel()
-            return
-    await serving
 
 
 def _ready(output: Output, recipe: Recipe, running: RunningRecipe) -> None:
@@ -153,7 +162,7 @@ def _end_of_input() -> asyncio.Future[None]:
     ended = loop.create_future()
 
     def read() -> None:
-        while os.read(sys.stdin.fileno(), _READ_BYTES):
+        while os.read(_STANDARD_INPUT, _READ_BYTES):
             pass
         with suppress(RuntimeError):  # the loop was quicker to end
             loop.call_soon_threadsafe(lambda: None if ended.done() else ended.set_result(None))

@@ -1,5 +1,7 @@
 """The tree of a recipe: places, limits, and what is no YAML."""
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,8 +107,6 @@ def test_the_limits() -> None:
 @pytest.mark.spec("RCP-2")
 @given(st.text(alphabet="ab01:-[]{}&*!|>'\"#\n\t ,?$%@`\x00\ud800", max_size=40))
 def test_any_text_is_a_tree_or_an_error(text: str) -> None:
-    try:
-        parse_document(text, "r.yaml")
-    except RecipeError as error:
-        assert error.place.line >= 1
-        assert error.place.column >= 1
+    with suppress(RecipeError):
+        root = parse_document(text, "r.yaml")
+        assert root.place.file == "r.yaml"
