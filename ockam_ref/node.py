@@ -549,7 +549,7 @@ class Node:
             self._cancel_timer(record, CancelTimer(GUARD_TIMER), depth)
             self._queue.append((record, AccessLost(f"the peer may not pass any more ({rule})", self._now), depth))
             return
-        expiry = None if guard.peer is None else self.attributes.next_expiry(guard.peer)
+        expiry = None if guard.peer is None else self.attributes.next_expiry(guard.peer, self._now.unix)
         if expiry is None:
             self._cancel_timer(record, CancelTimer(GUARD_TIMER), depth)
         else:

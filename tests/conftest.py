@@ -1,10 +1,17 @@
 """What all tests share: the profiles of hypothesis and the flag that writes recorded results anew."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# The state of whoever runs the tests is never touched.
+os.environ["OCKAM_REF_HOME"] = tempfile.mkdtemp(prefix="ockam-ref-tests-")
+atexit.register(shutil.rmtree, os.environ["OCKAM_REF_HOME"], ignore_errors=True)
 
 PROFILE_VARIABLE: Final = "HYPOTHESIS_PROFILE"
 

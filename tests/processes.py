@@ -4,6 +4,7 @@ Nothing here sleeps: every wait is for something that a process does, with a dea
 the process has said.
 """
 
+import os
 import queue
 import subprocess
 import tempfile
@@ -17,6 +18,12 @@ from typing import Final, Self, TypeVar
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 
+HOME_VARIABLE: Final = "OCKAM_REF_HOME"
+"""Where our commands keep identities and the rest."""
+
+SESSION_HOME: Final = os.environ.get(HOME_VARIABLE)
+"""What ``tests/conftest.py`` has set, which is nobody's."""
+
 READY_S: Final = 20.0
 END_S: Final = 8.0
 
@@ -26,7 +33,10 @@ class ProcessError(AssertionError):
 
 
 class Process:
-    """One process of a test, told to end by SIGTERM, or by its standard input ending if the test itself is killed."""
+    """One process of a test, told to end by SIGTERM, or by its standard input ending if the test itself is killed.
+
+    Its state is in a folder of its own, unless its environment names another one.
+    """
 
     def __init__(self, name: str, command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> None:
         self.name = name
@@ -34,10 +44,14 @@ class Process:
         self.lines: list[str] = []
         self._said = ""
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        self._home = tempfile.TemporaryDirectory(prefix="ockam-ref-test-", ignore_cleanup_errors=True)
+        variables = dict(os.environ if environment is None else environment)
+        if variables.get(HOME_VARIABLE, SESSION_HOME) == SESSION_HOME:
+            variables[HOME_VARIABLE] = self._home.name
         self._process = subprocess.Popen(
             command,
             cwd=REPOSITORY,
-            env=environment,
+            env=variables,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -79,6 +93,11 @@ class Process:
         assert self._process.stdin is not None
         self._process.stdin.write(text.encode())
         self._process.stdin.flush()
+
+    def close_input(self) -> None:
+        """End its standard input."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
 
     def signal(self, number: int) -> None:
         """Send a signal."""
@@ -156,6 +175,7 @@ class Process:
         self._process.stdout.close()
         self.errors()
         self._errors.close()
+        self._home.cleanup()
 
 
 ProcessT = TypeVar("ProcessT", bound=Process)

@@ -17,7 +17,19 @@ from sphinx.util.docutils import SphinxDirective
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 ROOMS: Final = (ROOT / "ockam_ref", ROOT / "transports" / "ockam_transports")
 NOT_LIMITS: Final = ("wire/schema", "testing/")
-KINDS: Final = ("MAX_", "_BYTES", "_S", "WINDOW", "TIMEOUT", "LIMIT", "INTERVAL", "BACKLOG", "PER_TURN", "PROBES")
+KINDS: Final = (
+    "MAX_",
+    "_BYTES",
+    "_S",
+    "WINDOW",
+    "TIMEOUT",
+    "LIMIT",
+    "INTERVAL",
+    "BACKLOG",
+    "PER_TURN",
+    "PROBES",
+    "A_MINUTE",
+)
 
 
 class Limit(NamedTuple):

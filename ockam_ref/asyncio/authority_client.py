@@ -19,7 +19,7 @@ from ockam_ref.authority.messages import (
     encode_create_token,
     encode_one_time_code,
 )
-from ockam_ref.authority.revocations import PAGE
+from ockam_ref.authority.revocations import MAX_PAGE
 from ockam_ref.authority.services import Service
 from ockam_ref.errors import DecodeError, ErrorCode, PeerError
 from ockam_ref.identities.identifier import Identifier
@@ -99,7 +99,7 @@ class AuthorityClient(AbstractAsyncContextManager["AuthorityClient"]):
             except DecodeError as error:
                 raise _nonsense(error) from error
             found += page
-            if len(page) < PAGE:
+            if len(page) < MAX_PAGE:
                 return tuple(found)
             if page[-1].number <= since:
                 raise PeerError(ErrorCode.PROTOCOL, "the authority tells the same revocations again and again")

@@ -125,7 +125,9 @@ async def enroll(
             encoded = await client.credential()
     vouching = node.known_identity(authority) or ticket.authority
     verified = verify_credential(encoded, subject=identity.identifier, authority=vouching, now=int(time()))
-    project = project._replace(authority_history=vouching.history.encoded, is_default=known is None or known.is_default)
+    project = project._replace(
+        authority_history=vouching.history.encoded, is_default=known is not None and known.is_default
+    )
     project = await home.projects.put(project)
     await home.credential_cache.put(
         key_of(project, identity.identifier), CachedCredential(encoded, verified.expires_at)

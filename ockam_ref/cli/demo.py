@@ -224,7 +224,7 @@ class Role(Child):
     """One of our own commands."""
 
     def __init__(self, role: str, *arguments: str) -> None:
-        super().__init__("-m", "ockam_ref", role, *arguments, "--json")
+        super().__init__("-m", "ockam_ref", role, *arguments, "--ephemeral", "--json")
         self._ready: dict[str, str] | None = None
 
     def ready(self, field: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any, Final, NamedTuple, TextIO
 
 import click
@@ -9,10 +10,12 @@ import click
 from ockam_ref.asyncio import Node
 from ockam_ref.cli import explaining, parameters
 from ockam_ref.cli.events import print_observations
+from ockam_ref.cli.ourselves import SelfOptions, become, self_options, take_self_options
 from ockam_ref.cli.output import Output, warn
-from ockam_ref.cli.parameters import ADDRESS, HOST_PORT
+from ockam_ref.cli.parameters import ADDRESS, HOST_PORT, POLICY
 from ockam_ref.cli.running import run
 from ockam_ref.machine import LinkId
+from ockam_ref.policies.policy import Policy
 from ockam_ref.wire.address import Address
 
 MAX_RECORDED_BYTES: Final = 1024 * 1024
@@ -27,6 +30,14 @@ class Services(NamedTuple):
     static_forwarding_service: Address
     echo: Address
     uppercase: Address
+
+
+class _Rules(NamedTuple):
+    """Who we are, who may have a name, and whether what is decided is explained."""
+
+    relay_policy: Policy | None
+    ourselves: SelfOptions
+    explain: bool
 
 
 def _service(address: str, what: str) -> Callable[[Any], Any]:
@@ -52,27 +63,43 @@ def _service(address: str, what: str) -> Callable[[Any], Any]:
 @parameters.static_forwarding_service
 @_service("echo", "echo service")
 @_service("uppercase", "service for upper case")
+@click.option(
+    "--relay-policy",
+    type=POLICY,
+    help="Who may register a name, which it knows as relay.name. [default: with --authority, who has the attribute "
+    "ockam-relay with that name or '*'; without it everybody]",
+)
+@self_options
 @explaining.option
 @parameters.as_json
-def hub(*, listen: str, record: TextIO | None, explain: bool, as_json: bool, **services: Address) -> None:
+def hub(
+    *,
+    listen: str,
+    record: TextIO | None,
+    relay_policy: Policy | None,
+    explain: bool,
+    as_json: bool,
+    **more: Any,  # noqa: ANN401  # those of ``Services`` and ``SelfOptions``
+) -> None:
     """Run a hub: others meet here, and it sees only ciphertext.
 
     It offers the relay service, a secure channel listener, echo and uppercase; options give them other addresses.
     """
     output = Output(as_json=as_json)
-    run(output, lambda: _hub(output, listen, record, Services(**services), explain=explain))
+    rules = _Rules(relay_policy, take_self_options(more), explain)
+    run(output, lambda: _hub(output, listen, record, rules, Services(**more)))
 
 
-async def _hub(output: Output, listen: str, record: TextIO | None, services: Services, *, explain: bool) -> None:
-    async with (
-        Node.create(tap=None if record is None else _recorder(record)) as node,
-        explaining.explaining(node, output, wanted=explain),
-    ):
+async def _hub(output: Output, listen: str, record: TextIO | None, rules: _Rules, services: Services) -> None:
+    async with Node.create(tap=None if record is None else _recorder(record)) as node, AsyncExitStack() as stack:
+        await stack.enter_async_context(explaining.explaining(node, output, wanted=rules.explain))
         observations = node.observe()
+        me = await become(stack, node, rules.ourselves)
+        authority = None if me.membership is None else me.membership.authority
+        identity = me.identity
         listener = await node.tcp_listen(listen)
-        identity = node.create_identity()
         channels = await node.create_secure_channel_listener(
-            identity, services.channel_listener, consumer_of=(listener,)
+            identity, services.channel_listener, consumer_of=(listener,), authority=authority
         )
         reachable = (listener, channels)
         await node.create_relay_service(
@@ -80,6 +107,8 @@ async def _hub(output: Output, listen: str, record: TextIO | None, services: Ser
             aliases=(services.static_forwarding_service,),
             consumer_of=reachable,
             relays_consumer_of=reachable,
+            policy=rules.relay_policy,
+            authority=authority,
         )
         await node.start_echo(services.echo, consumer_of=reachable)
         await node.start_uppercase(services.uppercase, consumer_of=reachable)

@@ -14,7 +14,7 @@ COMMANDS: Final = {
     "udp-outlet": "Make a UDP service reachable through a hub or a listener.",
     "udp-inlet": "Open a local UDP port that leads to a UDP outlet.",
     "rendezvous": "Tell nodes behind NATs their public addresses.",
-    "identity": "Make and keep who you are: create, list, show, rotate, export, import, delete.",
+    "identity": "Make and keep who you are, and get to know others.",
     "authority": "Run the authority of a project: it makes members, and says what they may be.",
     "project": "Make and use tickets, look after the members of a project.",
     "policy": "Say who may use what: create, list, show, delete rules, and check them.",

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 import threading
 from contextlib import suppress
 from typing import Final, TextIO
@@ -11,7 +10,7 @@ import click
 
 from ockam_ref.asyncio import SessionEvent, Stream
 from ockam_ref.asyncio.home import Home
-from ockam_ref.cli import parameters
+from ockam_ref.cli import explaining, parameters
 from ockam_ref.cli.events import name, print_observations, print_way
 from ockam_ref.cli.output import Output, fail
 from ockam_ref.cli.running import run
@@ -19,6 +18,7 @@ from ockam_ref.errors import OckamError
 from ockam_ref.recipe import Recipe, Step, read_recipe, steps_of
 from ockam_ref.recipe.running import RunningRecipe
 
+_STANDARD_INPUT: Final = 0
 _READ_BYTES: Final = 4096
 
 
@@ -54,8 +54,11 @@ def node() -> None:
     help="The value of a $NAME in the recipe; it counts before the environment and the recipe's own.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be run, as a table, and run nothing.")
+@explaining.option
 @parameters.as_json
-def create(*, file: TextIO, variables: tuple[tuple[str, str], ...], dry_run: bool, as_json: bool) -> None:
+def create(
+    *, file: TextIO, variables: tuple[tuple[str, str], ...], dry_run: bool, explain: bool, as_json: bool
+) -> None:
     """Run the node that the recipe in FILE describes, in YAML ('-' for the standard input), until it is told to end.
 
     One process runs everything: the outlets, the relays, the inlets, and what guards them.  If something cannot be
@@ -67,19 +70,23 @@ def create(*, file: TextIO, variables: tuple[tuple[str, str], ...], dry_run: boo
         _print_steps(output, steps_of(recipe))
         output.close()
         return
-    if recipe.exit_on_eof and file is sys.stdin:
+    if recipe.exit_on_eof and _is_standard_input(file):
         fail("the recipe came from the standard input, which has ended: leave 'exit-on-eof' out, or give a file")
-    run(output, lambda: _run(output, recipe))
+    run(output, lambda: _run(output, recipe, explain=explain))
 
 
 def _read(file: TextIO, variables: dict[str, str]) -> Recipe:
-    place = "(standard input)" if file is sys.stdin else file.name
+    place = "(standard input)" if _is_standard_input(file) else file.name
     try:
         return read_recipe(file.read(), file=place, environment=os.environ, given=variables)
     except UnicodeDecodeError:
         fail(f"{place}: this is no text in UTF-8")
     except OckamError as error:
         fail(str(error))
+
+
+def _is_standard_input(file: TextIO) -> bool:
+    return file.fileno() == _STANDARD_INPUT
 
 
 def _print_steps(output: Output, steps: tuple[Step, ...]) -> None:
@@ -89,23 +96,34 @@ def _print_steps(output: Output, steps: tuple[Step, ...]) -> None:
         output.event("step", row, kind=step.kind, name=step.name, does=step.does, line=step.line or None)
 
 
-async def _run(output: Output, recipe: Recipe) -> None:
-    async with await Home.open() as home, RunningRecipe(recipe, home) as running:
-        _ready(output, recipe, running)
-        ways: list[tuple[Stream[SessionEvent], str]] = [
-            (session.events(), f"the hub {entry.hub}")
-            for entry, session in zip(recipe.relays, running.relays, strict=True)
-        ]
-        ways += [(session.events(), entry.way.via) for entry, session in running.inlets]
-        serving = asyncio.gather(
-            print_observations(running.observations, output, links=running.listener is not None),
-            *(print_way(events, output, where) for events, where in ways),
-        )
-        if recipe.exit_on_eof:
-            await asyncio.wait((serving, _end_of_input()), return_when=asyncio.FIRST_COMPLETED)
-            serving.cancel()
-        else:
-            await serving
+async def _run(output: Output, recipe: Recipe, *, explain: bool) -> None:
+    async with await Home.open() as home:
+        running = RunningRecipe(recipe, home)
+        async with explaining.explaining(running.node, output, wanted=explain), running:
+            await _serve(output, recipe, running)
+
+
+async def _serve(output: Output, recipe: Recipe, running: RunningRecipe) -> None:
+    _ready(output, recipe, running)
+    printing = asyncio.create_task(_print_events(output, recipe, running))
+    if recipe.exit_on_eof:
+        await asyncio.wait((printing, _end_of_input()), return_when=asyncio.FIRST_COMPLETED)
+        if not printing.done():
+            printing.cancel()
+            await asyncio.wait((printing,))
+            return
+    await printing
+
+
+async def _print_events(output: Output, recipe: Recipe, running: RunningRecipe) -> None:
+    ways: list[tuple[Stream[SessionEvent], str]] = [
+        (session.events(), f"the hub {entry.hub}") for entry, session in zip(recipe.relays, running.relays, strict=True)
+    ]
+    ways += [(session.events(), entry.way.via) for entry, session in running.inlets]
+    await asyncio.gather(
+        print_observations(running.observations, output, links=running.listener is not None),
+        *(print_way(events, output, where) for events, where in ways),
+    )
 
 
 def _ready(output: Output, recipe: Recipe, running: RunningRecipe) -> None:
@@ -144,7 +162,7 @@ def _end_of_input() -> asyncio.Future[None]:
     ended = loop.create_future()
 
     def read() -> None:
-        while os.read(sys.stdin.fileno(), _READ_BYTES):
+        while os.read(_STANDARD_INPUT, _READ_BYTES):
             pass
         with suppress(RuntimeError):  # the loop was quicker to end
             loop.call_soon_threadsafe(lambda: None if ended.done() else ended.set_result(None))

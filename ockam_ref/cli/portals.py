@@ -9,18 +9,22 @@ from typing import Any, Final, NamedTuple, TypeVar
 import click
 
 from ockam_ref.asyncio import InletSession, Node, OutletSession
+from ockam_ref.asyncio.admitting import OPEN_TO_ALL
 from ockam_ref.asyncio.sessions import Carried
 from ockam_ref.channels.trust import TRUST_EVERYONE
 from ockam_ref.cli import explaining, parameters
 from ockam_ref.cli.events import name, print_observations, print_way
+from ockam_ref.cli.ourselves import SelfOptions, allow, become, self_options, take_self_options
 from ockam_ref.cli.output import Output, warn
 from ockam_ref.cli.parameters import ADDRESS, HOST_PORT, IDENTIFIER, NO_CHANNEL_WARNING, RELAY_NAME
 from ockam_ref.cli.running import advising, no_node_advice, run
 from ockam_ref.errors import ErrorCode
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.local import LocalIdentity
+from ockam_ref.policies.policy import Policy
+from ockam_ref.policies.resources import Resource, ResourceType
 from ockam_ref.portals.udp_session import IDLE_S
-from ockam_ref.wire.address import Address
+from ockam_ref.wire.address import Address, local
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -41,11 +45,24 @@ rendezvous: Final = click.option(
 )
 
 
+HUB_CHANNELS: Final = local("api")
+"""Where a hub answers handshakes, unless it was told otherwise."""
+
+
 class PortalKind(NamedTuple):
-    """What the commands call this end, and what its portal carries."""
+    """What the commands call this end, and how to make what its portal carries."""
 
     role: str
-    carries: Carried
+    carrying: Callable[[], Carried]
+
+
+def _check_channel(no_channel: bool, allowed: Policy | None, ourselves: SelfOptions) -> None:  # noqa: FBT001
+    if no_channel and (allowed is not None or ourselves != SelfOptions()):
+        message = (
+            "without a channel nobody proves who they are: --allow, --identity, --ephemeral and --authority cannot be "
+            "had with --no-channel"
+        )
+        raise click.UsageError(message)
 
 
 # ---- outlets
@@ -64,6 +81,9 @@ class OutletOptions:
     outlet_address: Address
     channel_listener: Address
     static_forwarding_service: Address
+    hub_channel: bool
+    allow: Policy | None
+    ourselves: SelfOptions
     explain: bool
 
 
@@ -78,8 +98,16 @@ def outlet_options(command: Command) -> Command:
                 type=RELAY_NAME,
                 help="The name on the hub; without it a random one, kept over reconnects.",
             ),
+            click.option(
+                "--hub-channel",
+                is_flag=True,
+                help="Register the name through a secure channel with the hub, where it then belongs to our identity; "
+                "always so with --authority.",
+            ),
             click.option("--listen", type=HOST_PORT, help="Be reachable directly, without a hub (port 0: any)."),
             rendezvous,
+            allow,
+            self_options,
             parameters.no_channel,
             parameters.outlet_address,
             parameters.channel_listener,
@@ -91,13 +119,19 @@ def outlet_options(command: Command) -> Command:
     return command
 
 
-def run_outlet(output: Output, kind: PortalKind, options: OutletOptions) -> None:
+def run_outlet(output: Output, kind: PortalKind, given: dict[str, Any]) -> None:
     """Check what belongs together and run the outlet until it is told to end."""
+    ourselves = take_self_options(given)
+    options = OutletOptions(**given, ourselves=ourselves)
+    _check_channel(options.no_channel, options.allow, ourselves)
     if (options.hub is None) == (options.listen is None):
         message = "give either --hub HOST:PORT (connect out to a hub) or --listen HOST:PORT (be reachable directly)"
         raise click.UsageError(message)
     if options.relay is not None and options.hub is None:
         message = "--relay names the place on a hub: it needs --hub"
+        raise click.UsageError(message)
+    if options.hub_channel and (options.no_channel or options.hub is None):
+        message = "--hub-channel makes a name ours on a hub: it needs --hub, without --no-channel"
         raise click.UsageError(message)
     if options.rendezvous is not None and (options.no_channel or options.hub is None):
         message = "--rendezvous lets inlets past the hub, under a secure channel: it needs --hub, without --no-channel"
@@ -115,12 +149,16 @@ async def _through_hub(output: Output, kind: PortalKind, options: OutletOptions,
     advice = {
         ErrorCode.LINK_FAILED: no_node_advice(hub, is_hub=True),
         ErrorCode.TIMEOUT: "Is it a hub that listens there?",
-        ErrorCode.REFUSED: "Is it a hub that listens there?",
+        ErrorCode.REFUSED: "Is it a hub? Where one asks who we are, --hub-channel or --authority answers",
     }
     async with Node.create() as node, AsyncExitStack() as stack:
         await stack.enter_async_context(explaining.explaining(node, output, wanted=options.explain))
-        identity = None if options.no_channel else node.create_identity()
         observations = node.observe()
+        identity, access, hub_channel = None, OPEN_TO_ALL, None
+        if not options.no_channel:
+            me = await become(stack, node, options.ourselves)
+            identity, access = me.identity, me.access(node, options.allow, _outlet_resource(options))
+            hub_channel = HUB_CHANNELS if options.hub_channel or me.membership is not None else None
         session = OutletSession(
             node,
             options.target,
@@ -131,7 +169,9 @@ async def _through_hub(output: Output, kind: PortalKind, options: OutletOptions,
             outlet=options.outlet_address,
             channel_listener=options.channel_listener,
             rendezvous=options.rendezvous,
-            carries=kind.carries,
+            carries=kind.carrying(),
+            access=access,
+            hub_channel=hub_channel,
         )
         with advising(advice):
             await stack.enter_async_context(session)
@@ -145,21 +185,33 @@ async def _through_hub(output: Output, kind: PortalKind, options: OutletOptions,
 
 async def _listening(output: Output, kind: PortalKind, options: OutletOptions, listen: str) -> None:
     target, address = options.target, options.outlet_address
-    async with Node.create() as node, explaining.explaining(node, output, wanted=options.explain):
+    carries = kind.carrying()
+    async with Node.create() as node, AsyncExitStack() as stack:
+        await stack.enter_async_context(explaining.explaining(node, output, wanted=options.explain))
         observations = node.observe()
-        listener = await node.tcp_listen(listen)
         identity = None
         if options.no_channel:
-            await kind.carries.open_outlet(node, address, target, (listener,))
+            listener = await node.tcp_listen(listen)
+            await carries.open_outlet(node, address, target, (listener,))
         else:
-            identity = node.create_identity()
+            me = await become(stack, node, options.ourselves)
+            identity, access = me.identity, me.access(node, options.allow, _outlet_resource(options))
+            listener = await node.tcp_listen(listen)
             channels = await node.create_secure_channel_listener(
-                identity, options.channel_listener, consumer_of=(listener,)
+                identity,
+                options.channel_listener,
+                consumer_of=(listener,),
+                authority=access.authority,
+                credential=access.credential,
             )
-            await kind.carries.open_outlet(node, address, target, (channels,))
+            await carries.open_outlet(node, address, target, (channels,), access)
         sentence = f"{target} can be reached through {listener.address}."
         _outlet_ready(output, kind, sentence, identity, listen=listener.address, target=target)
         await print_observations(observations, output, links=True)
+
+
+def _outlet_resource(options: OutletOptions) -> Resource:
+    return Resource(name(options.outlet_address), ResourceType.TCP_OUTLET)
 
 
 def _outlet_ready(
@@ -203,6 +255,8 @@ class InletOptions:
     no_channel: bool
     outlet_address: Address
     channel_listener: Address
+    allow: Policy | None
+    ourselves: SelfOptions
     explain: bool
 
 
@@ -216,6 +270,8 @@ def inlet_options(command: Command) -> Command:
             click.option("--node", type=HOST_PORT, help="The outlet's own listener, without a hub."),
             click.option("--expect", type=IDENTIFIER, help="Refuse every outlet but the one with this identifier."),
             rendezvous,
+            allow,
+            self_options,
             parameters.no_channel,
             parameters.outlet_address,
             parameters.channel_listener,
@@ -226,8 +282,11 @@ def inlet_options(command: Command) -> Command:
     return command
 
 
-def run_inlet(output: Output, kind: PortalKind, options: InletOptions) -> None:
+def run_inlet(output: Output, kind: PortalKind, given: dict[str, Any]) -> None:
     """Check what belongs together and run the inlet until it is told to end."""
+    ourselves = take_self_options(given)
+    options = InletOptions(**given, ourselves=ourselves)
+    _check_channel(options.no_channel, options.allow, ourselves)
     hub, node = options.hub, options.node
     via = hub if node is None else node
     if via is None or (hub is not None and node is not None):
@@ -257,8 +316,13 @@ async def _inlet(output: Output, kind: PortalKind, options: InletOptions, via: s
     }
     async with Node.create() as node, AsyncExitStack() as stack:
         await stack.enter_async_context(explaining.explaining(node, output, wanted=options.explain))
-        identity = None if options.no_channel else node.create_identity()
         observations = node.observe()
+        identity, access = None, OPEN_TO_ALL
+        if not options.no_channel:
+            me = await become(stack, node, options.ourselves)
+            resource = Resource("inlet", ResourceType.TCP_INLET)
+            identity = me.identity
+            access = me.access(node, options.allow, resource, members_only=expect is None)
         session = InletSession(
             node,
             options.listen,
@@ -269,7 +333,8 @@ async def _inlet(output: Output, kind: PortalKind, options: InletOptions, via: s
             outlet=options.outlet_address,
             channel_listener=options.channel_listener,
             rendezvous=options.rendezvous,
-            carries=kind.carries,
+            carries=kind.carrying(),
+            access=access,
         )
         with advising(advice):
             await stack.enter_async_context(session)

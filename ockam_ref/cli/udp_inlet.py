@@ -7,7 +7,7 @@ import click
 from ockam_ref.asyncio.sessions import Datagrams
 from ockam_ref.cli import parameters
 from ockam_ref.cli.output import Output
-from ockam_ref.cli.portals import InletOptions, PortalKind, idle_timeout, inlet_options, run_inlet
+from ockam_ref.cli.portals import PortalKind, idle_timeout, inlet_options, run_inlet
 
 
 @click.command("udp-inlet")
@@ -19,5 +19,5 @@ def udp_inlet(*, idle_timeout: float, as_json: bool, **options: Any) -> None:  #
 
     The outlet is found either at a hub, under the forwarding address that it printed, or at its own listener.
     """
-    kind = PortalKind("udp-inlet", Datagrams(idle_timeout))
-    run_inlet(Output(as_json=as_json), kind, InletOptions(**options))
+    kind = PortalKind("udp-inlet", lambda: Datagrams(idle_timeout))
+    run_inlet(Output(as_json=as_json), kind, options)

@@ -7,7 +7,7 @@ import click
 from ockam_ref.asyncio.sessions import Datagrams
 from ockam_ref.cli import parameters
 from ockam_ref.cli.output import Output
-from ockam_ref.cli.portals import OutletOptions, PortalKind, idle_timeout, outlet_options, run_outlet
+from ockam_ref.cli.portals import PortalKind, idle_timeout, outlet_options, run_outlet
 
 
 @click.command("udp-outlet")
@@ -19,5 +19,5 @@ def udp_outlet(*, idle_timeout: float, as_json: bool, **options: Any) -> None:  
 
     Every source that writes to an inlet gets a socket of its own here.  It prints what 'ockam-ref outlet' prints.
     """
-    kind = PortalKind("udp-outlet", Datagrams(idle_timeout))
-    run_outlet(Output(as_json=as_json), kind, OutletOptions(**options))
+    kind = PortalKind("udp-outlet", lambda: Datagrams(idle_timeout))
+    run_outlet(Output(as_json=as_json), kind, options)

@@ -68,9 +68,10 @@ class SubjectAttributes:
         if vouched is not None and vouched.created_at <= not_after:
             self._forget(subject, authority)
 
-    def next_expiry(self, subject: bytes) -> int | None:
-        """Return the second at which the first of the subject's attributes are gone, if there are any."""
-        return min((vouched.expires_at for vouched in self._subjects.get(subject, {}).values()), default=None)
+    def next_expiry(self, subject: bytes, now: int) -> int | None:
+        """Return the second at which the first of the subject's attributes will be gone, if there still are any."""
+        ends = (vouched.expires_at for vouched in self._subjects.get(subject, {}).values())
+        return min((end for end in ends if end > now), default=None)
 
     def _forget(self, subject: bytes, authority: bytes) -> None:
         entry = self._subjects[subject]

@@ -6,7 +6,7 @@ refused; the tree has limits, so that a small file cannot become a large one by 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, assert_never
 
 import yaml
 
@@ -196,3 +196,5 @@ def _children(node: Node) -> Iterable[Node]:
             return (one for entry in entries for one in entry)
         case Scalar():
             return ()
+        case _:
+            assert_never(node)

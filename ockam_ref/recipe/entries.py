@@ -4,7 +4,7 @@ A section is one entry, a list of entries, or a table of names with an entry eac
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from ockam_ref.recipe.document import Items, Node, Scalar, Table
 from ockam_ref.recipe.place import RecipeError
@@ -33,6 +33,8 @@ def named_entries(section: Node | None, what: str) -> Iterator[Entry]:
             yield Entry(section, Table((), section.place))
         case Table():
             yield from entries(section, what)
+        case _:
+            assert_never(section)
 
 
 def entries(section: Node | None, what: str) -> Iterator[Entry]:
@@ -55,3 +57,5 @@ def entries(section: Node | None, what: str) -> Iterator[Entry]:
                 yield Entry(None, section)
         case Scalar():
             raise RecipeError(section.place, f"{what} needs arguments, in a table")
+        case _:
+            assert_never(section)

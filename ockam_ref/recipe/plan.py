@@ -23,14 +23,10 @@ def steps_of(recipe: Recipe) -> tuple[Step, ...]:
 
 
 def _steps(recipe: Recipe) -> Iterator[Step]:
-    identity = recipe.identity or "the default one"
+    identity = f"the identity {recipe.identity}" if recipe.identity else "the default identity"
     if recipe.ticket is not None:
-        yield Step("ticket", recipe.project or "", f"enrolls the identity ({identity}) once")
-    yield Step(
-        "node",
-        recipe.name or "",
-        f"is the identity {recipe.identity}" if recipe.identity else "is the default identity",
-    )
+        yield Step("ticket", recipe.project or "", f"enrolls {identity}, once")
+    yield Step("node", recipe.name or "", f"is {identity}")
     if recipe.project is not None and recipe.ticket is None:
         yield Step("project", recipe.project, "vouches for attributes")
     if recipe.listen is not None:

@@ -122,14 +122,8 @@ class _Reader:
                 raise RecipeError(entry.name.place, "policies have no names; write them as a list")
             found = Fields(entry.arguments, "a policy", _POLICY)
             self._check_node(found, "at")
-            resource = found.read("resource", fields.text)
-            kind = found.read("resource-type", _resource_type)
-            if (resource is None) == (kind is None):
-                raise RecipeError(found.place, "a policy needs one of 'resource: NAME' and 'resource-type: TYPE'")
-            guarded = resource if kind is None else kind
             policy = found.require("allow", fields.policy, "EXPRESSION")
-            if guarded is not None:
-                yield PolicyEntry(guarded, policy, found.place)
+            yield PolicyEntry(_guarded(found), policy, found.place)
 
     def _outlets(self, section: Node | None) -> Iterator[OutletEntry]:
         seen: dict[str, Place] = {}
@@ -205,6 +199,15 @@ class _Reader:
         if relay is not None and scalar.text.startswith("/") and not scalar.text.startswith("/service/"):
             raise RecipeError(scalar.place, "a whole route names the relay itself; leave 'via' out")
         return read_way(scalar, usual, self._hub)
+
+
+def _guarded(policy: Fields) -> str | ResourceType:
+    resource, kind = policy.read("resource", fields.text), policy.read("resource-type", _resource_type)
+    if resource is not None and kind is None:
+        return resource
+    if kind is not None and resource is None:
+        return kind
+    raise RecipeError(policy.place, "a policy needs one of 'resource: NAME' and 'resource-type: TYPE'")
 
 
 def _what(kind: str, entry: Entry) -> str:

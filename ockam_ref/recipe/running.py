@@ -104,8 +104,6 @@ class RunningRecipe:
                 self._project = await self._enroll(identity, decode_ticket(_ticket_text(recipe.ticket)))
             elif recipe.project is not None:
                 self._project = await _known_project(home, recipe.project)
-            else:
-                self._project = await home.projects.default()
             if self._project is None:
                 return
             membership = await self._stack.enter_async_context(Membership(self.node, home, identity, self._project))
@@ -206,8 +204,14 @@ class RunningRecipe:
             channel_listener=way.channel_listener,
             trust=inlet.authorized or TRUST_EVERYONE,
             carries=carries,
-            access=self._guard(inlet.name, ResourceType.TCP_INLET, inlet.allow),
+            access=self._guard(inlet.name, ResourceType.TCP_INLET, self._allowed_at(inlet)),
         )
+
+    def _allowed_at(self, inlet: InletEntry) -> Policy | None:
+        """Let an outlet whose identity is written down be no member, unless some rule says otherwise."""
+        policies = self.node.policies
+        has_rule = inlet.name in policies.of_names or ResourceType.TCP_INLET in policies.of_types
+        return EVERYBODY if inlet.allow is None and inlet.authorized is not None and not has_rule else inlet.allow
 
 
 @contextmanager

@@ -7,7 +7,7 @@ variable holds is text of the value it stands in, and never structure: a line br
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Final, assert_never
 
 from ockam_ref.recipe.document import Items, Node, Scalar, Table
 from ockam_ref.recipe.place import Place, RecipeError
@@ -69,6 +69,8 @@ def _expand(node: Node, values: Mapping[str, str]) -> Node:
             return replace(
                 node, entries=tuple((_expand_scalar(key, values), _expand(value, values)) for key, value in entries)
             )
+        case _:
+            assert_never(node)
 
 
 def _expand_scalar(scalar: Scalar, values: Mapping[str, str]) -> Scalar:

@@ -11,10 +11,12 @@ BUSY_TIMEOUT_S: Final = 10
 
 _PRIMARY_CODE: Final = 0xFF
 
+DAMAGED: Final = "it is damaged: put a copy in its place, or move it away and begin anew"
+
 _ADVICE: Final = {
     sqlite3.SQLITE_BUSY: f"another process has kept it locked for {BUSY_TIMEOUT_S} s: end that one, and try again",
     sqlite3.SQLITE_LOCKED: f"another process has kept it locked for {BUSY_TIMEOUT_S} s: end that one, and try again",
-    sqlite3.SQLITE_CORRUPT: "it is damaged: put a copy in its place, or move it away and begin anew",
+    sqlite3.SQLITE_CORRUPT: DAMAGED,
     sqlite3.SQLITE_NOTADB: "it is damaged, or no store at all: put a copy in its place, or move it away and begin anew",
     sqlite3.SQLITE_FULL: "the disk is full: make room, and try again; what was acknowledged is there",
     sqlite3.SQLITE_READONLY: "it cannot be written: look at the permissions of the file, its folder and its disk",

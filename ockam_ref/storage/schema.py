@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from ockam_ref.errors import OckamError
-from ockam_ref.storage.faults import BUSY_TIMEOUT_S, from_sqlite, storage_error
+from ockam_ref.storage.faults import BUSY_TIMEOUT_S, DAMAGED, from_sqlite, storage_error
 from ockam_ref.storage.files import APPLICATION_ID, prepare_file, require_known_version
 
 PAGE_CACHE_KIB: Final = 512
@@ -132,7 +132,7 @@ def _inspect(path: Path) -> None:
         except sqlite3.Error as error:
             raise from_sqlite(path, error) from error
     if found != "ok":
-        raise storage_error(path, f"it is damaged ({found}): put a copy in its place, or move it away and begin anew")
+        raise storage_error(path, DAMAGED)
     require_known_version(path, version, NEWEST_VERSION)
 
 

@@ -140,6 +140,12 @@ async def accepted(stream: Stream[Observation]) -> CredentialAccepted:
             return observation
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop turn until the condition holds."""
+    while not condition():  # noqa: ASYNC110  # nothing tells
+        await asyncio.sleep(0)
+
+
 def rotated(local: LocalIdentity) -> LocalIdentity:
     now, key = int(time()), ed25519_from_seed(os.urandom(32))
     identity = rotate_identity(
@@ -328,5 +334,35 @@ def test_a_client_presents_a_credential_if_it_is_given_one(run: Run) -> None:
             )
             await client.ask(Service.CREDENTIAL_ISSUER, Method.POST, "/")
             assert (await accepted(seen)).subject == setting.me.identifier.value
+
+    run(main())
+
+
+@pytest.mark.spec("CRED-14")
+def test_who_has_ended_hears_of_no_more_credentials(run: Run) -> None:
+    async def main() -> None:
+        async with Setting() as setting:
+            retriever = setting.issuer.retriever(setting.me)
+            channel = await setting.channel(retriever)
+            listener = await setting.node.create_secure_channel_listener(setting.me, "mine", credential=retriever)
+            assert len(retriever._subscribers) == 2
+            await listener.close()
+            await listener.close()
+            with pytest.raises(OckamError):
+                await setting.node.create_secure_channel(
+                    setting.me, ((TCP, setting.listener.address), "nobody"), credential=retriever, timeout=0.05
+                )
+            opening = asyncio.create_task(
+                setting.node.create_secure_channel(
+                    setting.me, ((TCP, setting.listener.address), "nobody"), credential=retriever
+                )
+            )
+            await until(lambda: len(retriever._subscribers) == 2)
+            opening.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await opening
+            await setting.server.close()
+            await channel.wait_closed()
+            await until(lambda: not retriever._subscribers)
 
     run(main())

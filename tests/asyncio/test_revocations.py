@@ -15,7 +15,7 @@ from ockam_ref.asyncio.issuers import Issuer
 from ockam_ref.asyncio.revocations import RevocationWatch
 from ockam_ref.asyncio.secure_client import SecureClient
 from ockam_ref.authority.messages import Revocation, encode_revocations
-from ockam_ref.authority.revocations import PAGE
+from ockam_ref.authority.revocations import MAX_PAGE
 from ockam_ref.authority.services import Service
 from ockam_ref.errors import OckamError, PeerError
 from ockam_ref.identities.credentials import verify_credential
@@ -198,12 +198,12 @@ async def _until_said(caplog: pytest.LogCaptureFixture, count: int) -> None:
 def test_many_revocations_come_in_pages(run: Run) -> None:
     async def main() -> None:
         async with Team() as team:
-            count = 2 * PAGE + 1
+            count = 2 * MAX_PAGE + 1
             book = {
                 who: Revocation(who, 5, number)
                 for number, who in ((n, Identifier(n.to_bytes(32))) for n in range(1, count + 1))
             }
-            object.__setattr__(team.authority._book, "revocations", book)
+            object.__setattr__(team.authority._page.book, "revocations", book)
             async with team.asking(team.node, team.enroller) as enroller:
                 found = await enroller.revocations()
                 assert [revocation.number for revocation in found] == list(range(1, count + 1))
@@ -221,7 +221,7 @@ def test_many_revocations_come_in_pages(run: Run) -> None:
         (partial(AuthorityClient.create_code, attributes=()), b"\xff"),
         (
             partial(AuthorityClient.revocations, since=9),
-            encode_revocations([Revocation(Identifier(bytes(32)), 5, 5)] * PAGE),
+            encode_revocations([Revocation(Identifier(bytes(32)), 5, 5)] * MAX_PAGE),
         ),
     ],
 )

@@ -28,7 +28,11 @@ T = TypeVar("T")
 
 CHANNELS: Final = "channels"
 START_UP: Final = "start-up"
-RATES: Final = {"store": "tests.benchmarks.store"}
+RATES: Final = {
+    "identities": "tests.benchmarks.identities",
+    "policies": "tests.benchmarks.policies",
+    "store": "tests.benchmarks.store",
+}
 """What is measured by itself: the program of each prints one object with its ``rates``, a second."""
 _MIB: Final = 1024**2
 

@@ -96,11 +96,11 @@ def test_what_did_not_fit_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_strangers_give_no_orders_to_a_terminal(peers: Peers) -> None:
     hub = start(peers, "hub", "--listen", ANY_PORT)
     address = hub.line().partition("listens at ")[2].partition(". ")[0]
-    name = f"{ESCAPE}bob\nforged\x07"
-    registered = run("send", f"1#{address} => static_forwarding_service", name)
-    assert registered.output == "forward_to_\\x1b[2Jbob\nforged\\x07\n"
-    told = hub.line("A node can be reached")
-    assert told == "A node can be reached as forward_to_\\x1b[2Jbob\\nforged\\x07."
+    echoed = run("send", f"1#{address} => echo", f"{ESCAPE}bob\nforged\x07")
+    assert echoed.output == "\\x1b[2Jbob\nforged\\x07\n"
+    registered = run("send", f"1#{address} => static_forwarding_service", f"{ESCAPE}bob", "--timeout", "0.5")
+    assert registered.code == 1  # no relay has such a name
+    assert ESCAPE not in registered.errors
     refused = run("outlet", "127.0.0.1:9", "--listen", f"x{ESCAPE}:1")
     assert refused.code == 2
     assert ESCAPE not in refused.errors

@@ -6,6 +6,8 @@ import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ockam_ref.errors import ErrorCode, MisuseError, StorageError
 from ockam_ref.storage import database_thread
@@ -226,3 +228,16 @@ def test_a_store_shows_where_it_is(run: Run, place: Path | None) -> None:
             assert repr(store) == f"Store({place or 'in memory'})"
 
     run(scenario())
+
+
+@pytest.mark.spec("STO-11")
+@given(st.lists(st.booleans(), max_size=80))
+def test_of_any_mixture_of_writes_those_that_succeed_are_there(succeeds: list[bool]) -> None:
+    async def scenario() -> None:
+        async with await Store.open(None) as store:
+            works = [note(str(number)) if success else refuse for number, success in enumerate(succeeds)]
+            results = await asyncio.gather(*(store.write(work) for work in works), return_exceptions=True)
+            assert [not isinstance(result, MisuseError) for result in results] == succeeds
+            assert await store.read(notes) == [str(number) for number, success in enumerate(succeeds) if success]
+
+    asyncio.run(scenario())

@@ -12,9 +12,10 @@ from ockam_ref.authority.rates import (
     ENROLLER_REQUESTS_A_MINUTE,
     MAX_COUNTED,
     REQUESTS_A_MINUTE,
+    REVOCATION_REQUESTS_A_MINUTE,
     Rates,
 )
-from ockam_ref.authority.revocations import PAGE
+from ockam_ref.authority.revocations import MAX_PAGE
 from ockam_ref.authority.services import (
     ENTROPY_BYTES,
     MAX_AUDITED_CHARACTERS,
@@ -130,6 +131,14 @@ def test_an_enroller_has_more() -> None:
     assert rates.count(counter, now=NOW) == REQUESTS_A_MINUTE + 1
     desk.book = Book(USUAL.members, rates=Rates(NOW, {counter: ENROLLER_REQUESTS_A_MINUTE}))
     assert "too many" in desk.refused(MEMBERS, HELPER, Method.GET, "/member_ids")
+
+
+@pytest.mark.spec("AU-6")
+def test_questions_about_revocations_are_asked_often() -> None:
+    counter = (REVOCATIONS.value, MEMBER.value)
+    desk = Desk(Book(USUAL.members, rates=Rates(NOW, {counter: REVOCATION_REQUESTS_A_MINUTE - 1})))
+    desk.ok(REVOCATIONS, MEMBER, Method.GET, "/")
+    assert "too many" in desk.refused(REVOCATIONS, MEMBER, Method.GET, "/")
 
 
 def test_counters_are_bounded_and_a_clock_that_goes_back_begins_anew() -> None:
@@ -262,10 +271,10 @@ def test_members_hear_what_was_revoked() -> None:
 
 @pytest.mark.spec("AU-61")
 def test_there_is_a_page_of_them() -> None:
-    many = {someone(number): Revocation(someone(number), 1, number) for number in range(1, PAGE + 3)}
+    many = {someone(number): Revocation(someone(number), 1, number) for number in range(1, MAX_PAGE + 3)}
     desk = Desk(Book(USUAL.members, {}, many))
     page = decode_revocations(desk.ok(REVOCATIONS, MEMBER, Method.GET, "/").response.body)
-    assert [revocation.number for revocation in page] == list(range(1, PAGE + 1))
+    assert [revocation.number for revocation in page] == list(range(1, MAX_PAGE + 1))
 
 
 @pytest.mark.spec("AU-3", "AU-5")

@@ -23,7 +23,7 @@ def test_attributes_are_gone_from_the_second_at_which_the_credential_expires() -
     assert attributes.find(ALICE, AUTHORITY, 1999) == MEMBER
     assert attributes.find(ALICE, AUTHORITY, 2000) is None
     assert attributes.find(ALICE, AUTHORITY, 1999) is None  # forgotten, not only hidden
-    assert attributes.next_expiry(ALICE) is None
+    assert attributes.next_expiry(ALICE, 1000) is None
 
 
 @pytest.mark.spec("NODE-90")
@@ -38,9 +38,11 @@ def test_a_newer_credential_of_an_authority_replaces_its_older_one_and_no_other(
     attributes = table((ALICE, AUTHORITY, MEMBER), (ALICE, OTHER, MEMBER), (ALICE, AUTHORITY, ADMIN))
     assert attributes.find(ALICE, AUTHORITY, 1600) == ADMIN
     assert attributes.find(ALICE, OTHER, 1600) == MEMBER
-    assert attributes.next_expiry(ALICE) == 2000
+    assert attributes.next_expiry(ALICE, 1600) == 2000
+    assert attributes.next_expiry(ALICE, 2000) == 3000  # nobody has asked about what has expired
+    assert attributes.next_expiry(ALICE, 3000) is None
     assert attributes.find(ALICE, OTHER, 2000) is None
-    assert attributes.next_expiry(ALICE) == 3000
+    assert attributes.next_expiry(ALICE, 1600) == 3000
 
 
 @pytest.mark.spec("NODE-92")
