@@ -3,25 +3,27 @@
 import asyncio
 import logging
 import os
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from time import time
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-from ockam_ref.asyncio.authority_store import keep_changes, load_book
+from ockam_ref.asyncio.authority_store import Page, keep_changes, keep_if_current, open_page
 from ockam_ref.asyncio.handles import SecureChannelListener
 from ockam_ref.asyncio.home import Home
 from ockam_ref.asyncio.hops import Flow, Hop
 from ockam_ref.asyncio.node import Node
 from ockam_ref.asyncio.workers import Routed
-from ockam_ref.authority.answers import Caller
+from ockam_ref.authority.answers import Caller, Drawn
 from ockam_ref.authority.attributes import Attributes
-from ockam_ref.authority.book import AuditRecord, Book, Change, MemberRemoved, apply, trust
+from ockam_ref.authority.book import AuditRecord, Book, Change, MemberRemoved, apply_all, trust
 from ockam_ref.authority.roles import DEFAULT_CREDENTIAL_TTL_S, Settings
 from ockam_ref.authority.services import ENTROPY_BYTES, Answer, Request, Service, answer, broken, draw
-from ockam_ref.errors import StorageError
+from ockam_ref.errors import OckamError
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.local import LocalIdentity
 
@@ -51,7 +53,7 @@ class AuthorityOptions(NamedTuple):
 
 
 class Authority:
-    """An authority that runs; ``async with`` stops it.  One process at a time may run it with the same identity.
+    """An authority that runs; ``async with`` stops it.  Several processes may run the same one, over one store.
 
     ``on_audit`` is called with each entry of the audit log once it is kept.
     """
@@ -61,7 +63,7 @@ class Authority:
         self._home = home
         self._store = home.store
         self._options = options
-        self._book = Book()
+        self._page = Page(Book(), 0)
         self._lock = asyncio.Lock()
         self._running = AsyncExitStack()
         self.identifier: Final = identity.identifier
@@ -122,16 +124,16 @@ class Authority:
     @property
     def members(self) -> int:
         """How many members there are."""
-        return len(self._book.members)
+        return len(self._page.book.members)
 
     async def _open_book(self) -> None:
-        book = await self._store.read(partial(load_book, authority=self.identifier))
-        changes = trust(book, self._options.trusted, authority=self.identifier, now=int(time()))
-        if changes:
-            await self._store.write(partial(keep_changes, authority=self.identifier, changes=changes))
-        for change in changes:
-            book = apply(book, change)
-        self._book = book
+        def work(connection: sqlite3.Connection) -> Page:
+            page = open_page(connection, self.identifier)
+            changes = trust(page.book, self._options.trusted, authority=self.identifier, now=int(time()))
+            keep_changes(connection, self.identifier, changes)
+            return page._replace(book=apply_all(page.book, changes))
+
+        self._page = await self._store.write(work)
 
     async def _start_services(self, channels: SecureChannelListener) -> None:
         for service in Service:
@@ -158,17 +160,26 @@ class Authority:
 
     async def _answer(self, request: Request) -> Answer:
         drawn = draw(os.urandom(ENTROPY_BYTES))
-        answered = answer(self._book, await self._settings(), request, drawn, now=int(time()))
-        if answered.changes:
-            work = partial(keep_changes, authority=self.identifier, changes=answered.changes)
-            try:
-                await self._store.write(work)
-            except StorageError as error:
-                _LOG.error("the authority cannot keep what it was asked for: %s", error)
-                return broken(self._book, request, drawn, "the authority's store cannot be written")
-        self._book = answered.book
+        try:
+            answered = await self._answer_and_keep(request, drawn)
+        except OckamError as error:
+            _LOG.error("the authority cannot do what it was asked for: %s", error)  # no trace
+            return broken(self._page.book, request, drawn, "the authority cannot use its store or its key; see its log")
+        self._page = self._page._replace(book=answered.book)
         self._tell(answered.changes)
         return answered
+
+    async def _answer_and_keep(self, request: Request, drawn: Drawn) -> Answer:
+        """Answer by what is in the store at the moment in which the changes are written."""
+        settings = await self._settings()
+        while True:
+            book, version = self._page
+            answered = answer(book, settings, request, drawn, now=int(time()))
+            work = partial(keep_if_current, authority=self.identifier, version=version, changes=answered.changes)
+            newer = await self._store.write(work)
+            if newer is None:
+                return answered
+            self._page = newer._replace(book=replace(newer.book, rates=book.rates))
 
     async def _settings(self) -> Settings:
         """Return the settings with the key that signs credentials now: the identity may have been rotated."""

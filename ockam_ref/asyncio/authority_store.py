@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from ockam_ref.authority.book import (
     AuditRecord,
@@ -20,6 +21,38 @@ from ockam_ref.storage.audit import append_audit
 from ockam_ref.storage.members import MemberRow, delete_member, list_members, put_member
 from ockam_ref.storage.revocations import RevocationRow, learn_revocations, list_revocations
 from ockam_ref.storage.tickets import TicketRow, delete_ticket, list_tickets, put_ticket
+
+
+class Page(NamedTuple):
+    """What the store has of an authority, and the number of that state: another one after others have written."""
+
+    book: Book
+    version: int
+
+
+def open_page(connection: sqlite3.Connection, authority: Identifier) -> Page:
+    """Return what the store has now; the connection is the one that writes."""
+    return Page(load_book(connection, authority), _version(connection))
+
+
+def keep_if_current(
+    connection: sqlite3.Connection, authority: Identifier, version: int, changes: Iterable[Change]
+) -> Page | None:
+    """Write what an answer has changed; if another process has written since, write nothing and return what is there.
+
+    So two processes that run the same authority cannot both give away the last use of a code, and none issues a
+    credential to a member that the other one has removed.
+    """
+    if _version(connection) != version:
+        return open_page(connection, authority)
+    keep_changes(connection, authority, changes)
+    return None
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    """Return a number that changes when another connection has written; what this one writes does not count."""
+    (version,) = connection.execute("PRAGMA data_version").fetchone()
+    return int(version)
 
 
 def load_book(connection: sqlite3.Connection, authority: Identifier) -> Book:

@@ -12,6 +12,7 @@ from ockam_ref.asyncio.credentials import RemoteRetriever
 from ockam_ref.asyncio.node import Node
 from ockam_ref.asyncio.secure_client import RequestError, SecureClient
 from ockam_ref.authority.messages import Revocation
+from ockam_ref.authority.revocations import NO_MEMBER
 from ockam_ref.errors import OckamError, VerificationError
 from ockam_ref.identities.credentials import verify_credential
 from ockam_ref.identities.identifier import Identifier
@@ -79,7 +80,7 @@ class RevocationWatch:
                 async with AuthorityClient(self._client) as authority:
                     await self._ask_over_one_channel(authority)
             except RequestError as error:
-                self._was_refused = True  # no member any more, or not yet
+                self._was_refused |= error.error.message == NO_MEMBER  # no more, or not yet
                 self._say(str(error))
             except OckamError as error:
                 self._say(str(error))

@@ -123,6 +123,13 @@ def apply(book: Book, change: Change) -> Book:
             assert_never(change)
 
 
+def apply_all(book: Book, changes: Iterable[Change]) -> Book:
+    """Return the book after several changes."""
+    for change in changes:
+        book = apply(book, change)
+    return book
+
+
 def trust(
     book: Book, trusted: Mapping[Identifier, Attributes], *, authority: Identifier, now: int
 ) -> tuple[Change, ...]:

@@ -10,6 +10,8 @@ REQUESTS_A_MINUTE: Final = 120
 """Requests of one caller to one service in a window."""
 ENROLLER_REQUESTS_A_MINUTE: Final = 6000
 """Those of a caller who may enrol others."""
+REVOCATION_REQUESTS_A_MINUTE: Final = 1200
+"""Questions of one caller about revocations: every process of a member asks every two seconds."""
 REFUSED_CODES_A_MINUTE: Final = 5
 """One-time codes that one caller may present in vain in a window; none is looked at afterwards."""
 AUDITED_REFUSALS_A_MINUTE: Final = 120

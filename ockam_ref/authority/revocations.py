@@ -15,6 +15,9 @@ from ockam_ref.wire.api import Method
 MAX_PAGE: Final = 1000
 """Revocations of one answer."""
 
+NO_MEMBER: Final = "Non-member is trying to list revocations"
+"""What is said to who is no member."""
+
 _SINCE: Final = "/since/"
 _MAX_DIGITS: Final = 20
 
@@ -29,7 +32,7 @@ def serve_revocations(asked: Asked) -> Verdict:
     if asked.method is not Method.GET or not (path == "/" or path.startswith(_SINCE)):
         return UNKNOWN
     if not roles_of(book, asked.settings, asked.who).is_member:
-        return Refused("Non-member is trying to list revocations")
+        return Refused(NO_MEMBER)
     since = 0 if path == "/" else _number(path.removeprefix(_SINCE))
     found = [revocation for revocation in book.revocations.values() if revocation.number > since]
     return Granted(encode_revocations(sorted(found, key=_number_of)[:MAX_PAGE]))

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple, assert_never
 
 from ockam_ref.authority.answers import Asked, Broken, Caller, Drawn, Granted, Refused, Unknown, Unreadable, Verdict
-from ockam_ref.authority.book import AuditRecord, Book, Change, apply
+from ockam_ref.authority.book import AuditRecord, Book, Change, apply_all
 from ockam_ref.authority.credentials import serve_credential_issuer
 from ockam_ref.authority.members import serve_members
 from ockam_ref.authority.rates import (
@@ -14,6 +14,7 @@ from ockam_ref.authority.rates import (
     ENROLLER_REQUESTS_A_MINUTE,
     REFUSED_CODES_A_MINUTE,
     REQUESTS_A_MINUTE,
+    REVOCATION_REQUESTS_A_MINUTE,
 )
 from ockam_ref.authority.revocations import serve_revocations
 from ockam_ref.authority.roles import Settings, roles_of
@@ -120,9 +121,7 @@ def answer(book: Book, settings: Settings, request: Request, drawn: Drawn, *, no
     if isinstance(verdict, Refused) and verdict.counts_as_guess:
         book = replace(book, rates=book.rates.plus_one((_GUESS, caller.identifier.value), now=now))
     said = _said(header, verdict, drawn)
-    for change in said.changes:
-        book = apply(book, change)
-    return _audited(book, request, said, now)
+    return _audited(apply_all(book, said.changes), request, said, now)
 
 
 def broken(book: Book, request: Request, drawn: Drawn, why: str) -> Answer:
@@ -140,7 +139,8 @@ def _admit(book: Book, settings: Settings, service: Service, caller: Caller, now
     who, rates = caller.identifier, book.rates
     counter = (service.value, who.value)
     is_enroller = roles_of(book, settings, who).is_enroller
-    limit = ENROLLER_REQUESTS_A_MINUTE if is_enroller else REQUESTS_A_MINUTE
+    usual = REVOCATION_REQUESTS_A_MINUTE if service is Service.REVOCATIONS else REQUESTS_A_MINUTE
+    limit = ENROLLER_REQUESTS_A_MINUTE if is_enroller else usual
     guesses = rates.count((_GUESS, who.value), now=now)
     is_guessing = service is Service.ENROLLMENT_TOKEN_ACCEPTOR and guesses >= REFUSED_CODES_A_MINUTE
     if rates.count(counter, now=now) >= limit or is_guessing:

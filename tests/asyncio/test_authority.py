@@ -4,20 +4,24 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
-from ockam_ref.asyncio import Node
+from ockam_ref.asyncio import TCP, Node
 from ockam_ref.asyncio.authority import Authority, AuthorityOptions
 from ockam_ref.asyncio.authority_client import AuthorityClient
-from ockam_ref.asyncio.secure_client import RequestError
+from ockam_ref.asyncio.home import Home
+from ockam_ref.asyncio.secure_client import RequestError, SecureClient
 from ockam_ref.authority.attributes import to_attributes
 from ockam_ref.authority.book import AuditRecord
 from ockam_ref.authority.messages import OneTimeCode
 from ockam_ref.authority.roles import ENROLLER, ROLE
 from ockam_ref.authority.services import Service
-from ockam_ref.errors import ErrorCode, MisuseError, StorageError
+from ockam_ref.errors import ErrorCode, MisuseError, StorageError, VerificationError
 from ockam_ref.identities.credentials import verify_credential
+from ockam_ref.identities.local import LocalIdentity
 from ockam_ref.storage.audit import AuditRepository
 from ockam_ref.storage.members import MemberRepository
 from ockam_ref.storage.tickets import TicketRepository
@@ -205,5 +209,63 @@ def test_a_request_without_a_way_back_is_logged(run: Run, caplog: pytest.LogCapt
             with caplog.at_level(logging.INFO):
                 await team.node.send("credential_issuer", b"?")
                 await asyncio.wait_for(heard.wait(), 10)
+
+    run(main())
+
+
+@pytest.mark.spec("AU-11")
+def test_two_processes_run_one_authority(run: Run, tmp_path: Path) -> None:
+    """Two stores of one file are what two processes have."""
+
+    tmp_path.chmod(0o700)
+
+    async def main() -> None:
+        async with AsyncExitStack() as stack:
+            homes = [await stack.enter_async_context(await Home.open(tmp_path / "state.db")) for _ in range(2)]
+            identity = await homes[0].identities.create("authority")
+            node = await stack.enter_async_context(Node.create())
+            enroller = node.create_identity()
+            options = AuthorityOptions({enroller.identifier: ((ROLE, ENROLLER),)})
+
+            second = await stack.enter_async_context(Node.create())
+            listener = await second.tcp_listen("127.0.0.1:0")
+            await stack.enter_async_context(await Authority.start(node, homes[0], identity, options, listener="api0"))
+            await stack.enter_async_context(
+                await Authority.start(second, homes[1], identity, options, consumer_of=(listener,))
+            )
+            route = ((TCP, listener.address), "api")
+
+            def ask(me: LocalIdentity, number: int) -> AuthorityClient:
+                place = route if number else "api0"
+                return AuthorityClient(SecureClient(node, me, place, identity.identifier, timeout=10))
+
+            code = await ask(enroller, 0).create_code((), uses=2)
+            people = [node.create_identity() for _ in range(6)]
+            answers = await asyncio.gather(
+                *(ask(me, number % 2).enroll(code) for number, me in enumerate(people)), return_exceptions=True
+            )
+            assert sum(answer is True for answer in answers) == 2
+            member = people[answers.index(True)]
+            assert await ask(member, 0).credential()
+            assert await ask(member, 1).credential()
+            await ask(enroller, 0).remove_member(member.identifier)
+            with pytest.raises(RequestError, match="unauthorized member"):
+                await ask(member, 1).credential()
+
+    run(main())
+
+
+@pytest.mark.spec("AU-8")
+def test_a_key_that_may_not_attest_any_more(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with Team() as team:
+            client = team.asking(team.node, team.enroller)
+
+            async def expired(_: str) -> object:
+                raise VerificationError(ErrorCode.BAD_ATTESTATION, "the key has expired")
+
+            monkeypatch.setattr(team.home.identities, "issuing_key", expired)
+            with pytest.raises(RequestError, match="see its log"):
+                await client.credential()
 
     run(main())

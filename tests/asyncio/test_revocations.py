@@ -203,7 +203,7 @@ def test_many_revocations_come_in_pages(run: Run) -> None:
                 who: Revocation(who, 5, number)
                 for number, who in ((n, Identifier(n.to_bytes(32))) for n in range(1, count + 1))
             }
-            object.__setattr__(team.authority._book, "revocations", book)
+            object.__setattr__(team.authority._page.book, "revocations", book)
             async with team.asking(team.node, team.enroller) as enroller:
                 found = await enroller.revocations()
                 assert [revocation.number for revocation in found] == list(range(1, count + 1))

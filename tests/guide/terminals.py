@@ -53,7 +53,7 @@ def steps(page: str) -> Iterator[Step]:
 def matches(expected: str, printed: str, *, whole: bool) -> bool:
     """Whether the lines are those of the page; without ``whole``, whether they begin so."""
     pattern = ".*?".join(map(re.escape, expected.split("...")))
-    return re.match(rf"{pattern}\s*\Z" if whole else pattern, printed.strip() + "\n", re.DOTALL) is not None
+    return re.match(rf"{pattern}\s*\Z" if whole else pattern, printed.strip("\n") + "\n", re.DOTALL) is not None
 
 
 def free_ports(count: int) -> list[str]:

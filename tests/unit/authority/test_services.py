@@ -12,6 +12,7 @@ from ockam_ref.authority.rates import (
     ENROLLER_REQUESTS_A_MINUTE,
     MAX_COUNTED,
     REQUESTS_A_MINUTE,
+    REVOCATION_REQUESTS_A_MINUTE,
     Rates,
 )
 from ockam_ref.authority.revocations import MAX_PAGE
@@ -130,6 +131,14 @@ def test_an_enroller_has_more() -> None:
     assert rates.count(counter, now=NOW) == REQUESTS_A_MINUTE + 1
     desk.book = Book(USUAL.members, rates=Rates(NOW, {counter: ENROLLER_REQUESTS_A_MINUTE}))
     assert "too many" in desk.refused(MEMBERS, HELPER, Method.GET, "/member_ids")
+
+
+@pytest.mark.spec("AU-6")
+def test_questions_about_revocations_are_asked_often() -> None:
+    counter = (REVOCATIONS.value, MEMBER.value)
+    desk = Desk(Book(USUAL.members, rates=Rates(NOW, {counter: REVOCATION_REQUESTS_A_MINUTE - 1})))
+    desk.ok(REVOCATIONS, MEMBER, Method.GET, "/")
+    assert "too many" in desk.refused(REVOCATIONS, MEMBER, Method.GET, "/")
 
 
 def test_counters_are_bounded_and_a_clock_that_goes_back_begins_anew() -> None:
