@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ockam_ref.asyncio import Node
+from ockam_ref.asyncio import Node, attachment
 from ockam_ref.asyncio.credentials import CachedCredential, CredentialKey
 from ockam_ref.asyncio.home import Home
 from ockam_ref.errors import ErrorCode, OckamError, VerificationError
@@ -106,6 +106,24 @@ def test_another_process_rotates_our_identity(run: Run, tmp_path: Path) -> None:
     run(main())
 
 
+@pytest.mark.spec("ID-34", "ID-37")
+def test_a_purpose_key_is_renewed_while_the_node_runs(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with await Home.open_in_memory() as home, Node.create() as node:
+            me = await home.identities.open(create=True)
+            await node.create_secure_channel_listener(me, "api")
+            monkeypatch.setattr(attachment, "RENEWAL_CHECK_S", 0.05)
+            await home.attach(node)
+            late = me.expires_at - 1000
+            monkeypatch.setattr(home.identities, "_clock", lambda: late)
+            await until(lambda: node.presented_identities()[0].expires_at > me.expires_at)
+            [presented] = node.presented_identities()
+            assert presented.identity == me.identity
+            assert presented.static.public != me.static.public
+
+    run(main())
+
+
 @pytest.mark.spec("ID-37")
 def test_another_process_changes_rules(run: Run, tmp_path: Path) -> None:
     async def main() -> None:
@@ -141,7 +159,7 @@ def test_another_process_learns_of_identities(run: Run, tmp_path: Path) -> None:
         authority, newer_authority, _ = strangers(2)
         subject = bytes(32)
         async with two_processes(tmp_path) as (home, other), Node.create() as node:
-            attachment = await home.attach(node)
+            following = await home.attach(node)
             await other.learn(first.history.encoded)
             await until(lambda: node.known_identity(first.identifier) == first)
             await other.learn(rotated.history.encoded)
@@ -153,8 +171,8 @@ def test_another_process_learns_of_identities(run: Run, tmp_path: Path) -> None:
             await other.revocations.learn([RevocationRow(authority.identifier.value, subject, NOW, 1)])
             await until(lambda: is_revoked(node, subject, authority.identifier.value))
             assert node.known_identity(authority.identifier) == newer_authority
-            assert not attachment.closed
-        assert attachment.closed
+            assert not following.closed
+        assert following.closed
 
     run(main())
 

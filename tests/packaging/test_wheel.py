@@ -45,7 +45,13 @@ def test_the_licence_is_in_it(wheel: Path) -> None:
 
 
 def test_heavy_dependencies_are_extras(wheel: Path) -> None:
-    assert {requirement.name for requirement in declared(wheel)} == {"click", "construct", "cryptography"}
+    assert {requirement.name for requirement in declared(wheel)} == {
+        "click",
+        "construct",
+        "cryptography",
+        "platformdirs",
+        "pyyaml",
+    }
 
 
 @pytest.mark.parametrize("command", [("ockam-ref",), ("python", "-m", "ockam_ref")])
