@@ -14,13 +14,13 @@ MAX_NAME_BYTES: Final = 255
 """Bytes a relay name may have in UTF-8."""
 
 MAX_NAMES_PER_OWNER: Final = 256
-"""HeldNames that one identity may hold, or one link over which no identity is known."""
+"""Names that one identity may hold, or one link over which no identity is known."""
 
 RESERVED_S: Final = 600.0
 """How long a name is kept for the identity that held it after its relay has ended."""
 
 MAX_RESERVED: Final = 4096
-"""HeldNames that are kept for identities without a relay; of more, the one that was left longest ago is free."""
+"""Names that are kept for identities without a relay; of more, the one that was left longest ago is free."""
 
 
 class Holding(NamedTuple):
