@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ockam_ref.asyncio import Access, Datagrams, InletSession, Node, OutletSession
+from ockam_ref.asyncio import Access, Datagrams, InletSession, Node, OutletSession, WayMoved
 from ockam_ref.errors import ErrorCode, OckamError
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.local import LocalIdentity
@@ -226,6 +226,32 @@ def test_an_outlet_finds_its_name_again(run: Run) -> None:
                 pass
             inlet = await it.inlet()
             assert await exchange(inlet.address, b"back") == b"back"
+
+    run(main())
+
+
+@pytest.mark.spec("PT-41")
+def test_the_same_rules_on_a_direct_path(run: Run) -> None:
+    """The name is registered through a channel with the hub; the portal leaves the hub all the same."""
+
+    async def main() -> None:
+        async with serving(serve_echo) as target, team() as it:
+            service = await (await it.node()).start_rendezvous("127.0.0.1:0")
+            outlet = await it.outlet(target.address, rendezvous=service.address)
+            inlet = await it.inlet(rendezvous=service.address)
+            events = inlet.events()
+            while await anext(events) != WayMoved(direct=True):
+                pass
+            assert await exchange(inlet.address, b"x" * 1_000_000) == b"x" * 1_000_000
+            reader, writer = await connect(inlet.address)
+            writer.write(b"hello")
+            assert await reader.readexactly(5) == b"hello"
+            node: Node = outlet.node  # type: ignore[attr-defined]
+            subject = inlet.identity.identifier.value  # type: ignore[attr-defined]
+            node.attributes.revoke(subject, AUTHORITY.identifier, int(time()))
+            await until(node, ConnectionClosed, act=node.recheck)
+            assert await is_cut(reader)
+            writer.close()
 
     run(main())
 
