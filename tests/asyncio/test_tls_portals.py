@@ -169,6 +169,48 @@ async def hang_up(_: Target, reader: asyncio.StreamReader, writer: asyncio.Strea
     writer.close()
 
 
+@contextmanager
+def digesting(certificate: Certificate, version: ssl.TLSVersion) -> Iterator[str]:
+    """A blocking server that reads to the end of the request before it answers, as programs on sockets do."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = context.maximum_version = version
+    context.load_cert_chain(*certificate)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            sock, _ = listening.accept()
+            with context.wrap_socket(sock, server_side=True) as stream:
+                request = b""
+                while data := stream.recv(1 << 16):
+                    request += data
+                stream.sendall(hashlib.sha256(request).hexdigest().encode() * 10_000)
+                stream.unwrap()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield "{}:{}".format(*listening.getsockname())
+        thread.join()
+
+
+@pytest.mark.spec("TLS-3")
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_client_may_finish_before_a_foreign_server_answers(
+    run: Run, certificate: Certificate, version: ssl.TLSVersion
+) -> None:
+    request = random.Random(2).randbytes(MIB + 3)
+
+    async def main() -> None:
+        with digesting(certificate, version) as target:
+            async with portal() as it:
+                await it.open(target, "channel")
+                await it.outlet_node.create_outlet("tls", target, consumer_of=(it.flow,), tls=client_of(certificate))
+                inlet = await it.inlet_node.create_inlet("127.0.0.1:0", (*it.hops, "tls"))
+                answer = await exchange(inlet.address, request)
+                assert answer == hashlib.sha256(request).hexdigest().encode() * 10_000
+
+    run(main())
+
+
 async def slam(_: Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.read(1)
     sock = writer.get_extra_info("socket")
