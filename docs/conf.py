@@ -25,6 +25,7 @@ extensions = [
     "api_pages",
     "limits_table",
     "machine_pictures",
+    "shown_by",
     "spec_matrix",
 ]
 

@@ -41,7 +41,7 @@ class AuthorityOptions(NamedTuple):
         trusted: the pre-trusted members and their attributes; those with ``ockam-role`` ``enroller`` enrol others.
         project_identifier: what credentials have as ``trust_context_id``; ``None`` leaves it out.
         credential_ttl_s: seconds for which a credential is valid.
-        account_authority: who vouches, with the attribute ``project``, for the admins of the project.
+        account_authority: who vouches, with the attribute ``project``, for the admins; the node has learnt who it is.
         enforce_admin_checks: with an account authority, enrollers are no admins.
     """
 

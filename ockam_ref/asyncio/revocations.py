@@ -79,26 +79,33 @@ class RevocationWatch:
             try:
                 async with AuthorityClient(self._client) as authority:
                     await self._ask_over_one_channel(authority)
-            except RequestError as error:
-                self._was_refused |= error.error.message == NO_MEMBER  # no more, or not yet
-                self._say(str(error))
             except OckamError as error:
                 self._say(str(error))
             await asyncio.sleep(self._interval_s)
 
     async def _ask_over_one_channel(self, authority: AuthorityClient) -> None:
-        """Ask for all that was ever revoked, then for what is new, until something fails."""
+        """Ask for all that was ever revoked, then for what is new, until there is no answer."""
         since = 0
         while True:
-            found = await authority.revocations(since)
-            self._say(None)
-            if found:
-                self._apply(found)
-                await self._keep(found)
-                since = found[-1].number
-            if self._retriever is not None:
-                await self._keep_own_valid(self._retriever)
+            try:
+                since = await self._ask_once(authority, since)
+            except RequestError as error:
+                self._was_refused |= error.error.message == NO_MEMBER  # no more, or not yet
+                self._say(str(error))
+            else:
+                self._say(None)
             await asyncio.sleep(self._interval_s)
+
+    async def _ask_once(self, authority: AuthorityClient, since: int) -> int:
+        """Ask for revocations above that number and return the highest one that is known then."""
+        found = await authority.revocations(since)
+        if found:
+            self._apply(found)
+            await self._keep(found)
+            since = found[-1].number
+        if self._retriever is not None:
+            await self._keep_own_valid(self._retriever)
+        return since
 
     def _apply(self, found: Sequence[Revocation]) -> None:
         for revocation in found:

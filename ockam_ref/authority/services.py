@@ -172,14 +172,14 @@ def _said(header: RequestHeader, verdict: Verdict, drawn: Drawn) -> _Said:
 
 
 def _audited(book: Book, request: Request, said: _Said, now: int) -> Answer:
-    """Keep what was asked, but for what every node of every member asks all the time, and for a flood of refusals."""
+    """Keep what was asked, but for what every node asks all the time, and for a flood of refusals."""
     response, changes = said.response, said.changes
+    if request.service is Service.REVOCATIONS:
+        return Answer(book, response, changes)
     if response.header.status is not Status.OK:
         if book.rates.count(_REFUSALS, now=now) >= AUDITED_REFUSALS_A_MINUTE:
             return Answer(book, response, changes)
         book = replace(book, rates=book.rates.plus_one(_REFUSALS, now=now))
-    elif request.service is Service.REVOCATIONS:
-        return Answer(book, response, changes)
     who = None if request.caller is None else request.caller.identifier
     verdict = f"{response.header.status}: {said.why[:MAX_AUDITED_CHARACTERS]}"
     return Answer(book, response, (*changes, AuditRecord(now, who, f"{said.what} at {request.service}", verdict)))

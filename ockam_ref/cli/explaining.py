@@ -48,9 +48,7 @@ async def _print(observations: Stream[Observation], output: Output) -> None:
     known: OrderedDict[object, None] = OrderedDict()
     async for observation in observations:
         if isinstance(observation, HopExplained):
-            if _is_new(
-                known, (observation.source, observation.destination, observation.outgoing, observation.incoming)
-            ):
+            if is_new(known, (observation.source, observation.destination, observation.outgoing, observation.incoming)):
                 print_hop(output, observation)
         elif isinstance(observation, MessageDropped) and not _is_of_a_rule(observation):
             output.event(
@@ -62,7 +60,8 @@ async def _print(observations: Stream[Observation], output: Output) -> None:
             )
 
 
-def _is_new(known: "OrderedDict[object, None]", key: object) -> bool:
+def is_new(known: OrderedDict[object, None], key: object) -> bool:
+    """Return whether this was not printed lately, and remember it."""
     is_new = key not in known
     known[key] = None
     known.move_to_end(key)
@@ -101,7 +100,8 @@ def print_hop(output: Output, hop: HopExplained) -> None:
 
 def _told(verb: str, address: Address, explanation: Explanation) -> Iterator[str]:
     answer = "allows" if explanation.allowed else "REFUSES"
-    yield f"  {verb} {_shown(address)}: {explanation.rule} {answer}: {printable(explanation.reason, keep='')}"
+    reason = printable(explanation.reason, keep="").removeprefix("allowed: ").removeprefix("refused: ")
+    yield f"  {verb} {_shown(address)}: {explanation.rule} {answer}: {reason}"
     yield from _details(explanation, "    ")
 
 

@@ -16,10 +16,15 @@ from ockam_ref.cli.parameters import ADDRESS, HOST_PORT, POLICY
 from ockam_ref.cli.running import run
 from ockam_ref.machine import LinkId
 from ockam_ref.policies.policy import Policy
+from ockam_ref.policies.resources import Resource, ResourceType
 from ockam_ref.wire.address import Address
 
 MAX_RECORDED_BYTES: Final = 1024 * 1024
 """Bytes that ``--record`` writes; what comes later is not recorded."""
+
+
+RELAYS: Final = Resource("forwarding_service", ResourceType.RELAY)
+"""What stored policies call the names of a hub; the peer's own name for it."""
 
 
 class Services(NamedTuple):
@@ -66,8 +71,8 @@ def _service(address: str, what: str) -> Callable[[Any], Any]:
 @click.option(
     "--relay-policy",
     type=POLICY,
-    help="Who may register a name, which it knows as relay.name. [default: with --authority, who has the attribute "
-    "ockam-relay with that name or '*'; without it everybody]",
+    help="Who may register a name, which it knows as relay.name. [default: the policy stored at the start for "
+    "forwarding_service; else with --authority, who has the attribute ockam-relay with that name or '*']",
 )
 @self_options
 @explaining.option
@@ -107,7 +112,7 @@ async def _hub(output: Output, listen: str, record: TextIO | None, rules: _Rules
             aliases=(services.static_forwarding_service,),
             consumer_of=reachable,
             relays_consumer_of=reachable,
-            policy=rules.relay_policy,
+            policy=rules.relay_policy or me.stored_policy(node, RELAYS),
             authority=authority,
         )
         await node.start_echo(services.echo, consumer_of=reachable)

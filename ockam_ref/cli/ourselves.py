@@ -98,6 +98,10 @@ class Ourselves:
             rule = resource
         return Access(rule, authority, credential)
 
+    def stored_policy(self, node: Node, resource: Resource) -> Resource | None:
+        """Return the resource if it is guarded by a stored policy now; later changes of that one count."""
+        return resource if self.keeps_rules and node.policies.find(resource) is not None else None
+
 
 async def become(stack: AsyncExitStack, node: Node, options: SelfOptions) -> Ourselves:
     """Be somebody in this node until the stack unwinds; the default identity is made where there is none.

@@ -98,8 +98,15 @@ class _Own(NamedTuple):
 
 @lru_cache(maxsize=SUBJECT_MEMO_ENTRIES)
 def _own_names(subject: Subject) -> _Own:
-    bare = {raw.decode("utf-8", "replace") for raw, _ in subject.attributes or ()}
-    return _Own(bind_names(subject), frozenset(bare))
+    own = _vouched_names(subject.attributes, subject.has_authority)
+    return _Own({**own.names, SUBJECT + IDENTIFIER: Str(f"I{subject.identifier.hex()}")}, own.bare)
+
+
+@lru_cache(maxsize=SUBJECT_MEMO_ENTRIES)
+def _vouched_names(attributes: tuple[tuple[bytes, bytes], ...] | None, has_authority: bool) -> _Own:  # noqa: FBT001
+    """Return the names of somebody with these attributes: many have the same."""
+    bare = {raw.decode("utf-8", "replace") for raw, _ in attributes or ()}
+    return _Own(bind_names(Subject(b"", attributes, has_authority)), frozenset(bare))
 
 
 # explaining
@@ -116,6 +123,8 @@ class Term(NamedTuple):
     because: str
 
     def __str__(self) -> str:
+        if self.text == self.answer:
+            return f"{self.text}: {self.because}"
         told = f"{self.text} has no answer" if self.answer is None else f"{self.text} is {self.answer}"
         return told if told == self.because else f"{told}: {self.because}"
 

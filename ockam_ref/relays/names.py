@@ -5,7 +5,8 @@ its relay lives, nor for a while after, so that whose link broke finds its name 
 """
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple, TypeAlias
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 from ockam_ref.wire.address import Address
 
@@ -32,10 +33,25 @@ class Holding(NamedTuple):
     hop: Address
     until: float | None = None
 
+    @property
+    def holder(self) -> bytes | Address:
+        """Whom the name counts for."""
+        return self.hop if self.owner is None else self.owner
 
-Holdings: TypeAlias = Mapping[Address, Holding]
 
-NO_HOLDINGS: Final[Holdings] = {}
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Every name that is held, how many each holder has, and those without a relay, the one left longest ago first.
+
+    No step looks at all of them: a flood of registrations must cost no more than any other.
+    """
+
+    holdings: Mapping[Address, Holding] = field(default_factory=dict)
+    counts: Mapping[bytes | Address, int] = field(default_factory=dict)
+    reserved: Mapping[Address, None] = field(default_factory=dict)
+
+
+NO_NAMES: Final = Names()
 
 
 def is_relay_name(name: str) -> bool:
@@ -48,44 +64,61 @@ def is_relay_name(name: str) -> bool:
     return 0 < size <= MAX_NAME_BYTES and "#" not in name and name.isprintable() and name == name.strip()
 
 
-def refuse_claim(holdings: Holdings, address: Address | None, claim: Holding, now: float) -> tuple[str, str] | None:
+def refuse_claim(names: Names, address: Address | None, claim: Holding, now: float) -> tuple[str, str] | None:
     """Return the rule and the sentence that refuse a claim to the address, ``None`` for one that is to be drawn."""
-    held = None if address is None else holdings.get(address)
-    if held is not None and _is_kept(held, now):
+    held = None if address is None else names.holdings.get(address)
+    if held is not None and (held.until is None or held.until > now):
         if held.owner is not None and held.owner != claim.owner:
             return "name-taken", "the name belongs to another identity"
-        if _holder(held) == _holder(claim):
+        if held.holder == claim.holder:
             return None
-    if sum(_holder(one) == _holder(claim) and _is_kept(one, now) for one in holdings.values()) >= MAX_NAMES_PER_OWNER:
+    if names.counts.get(claim.holder, 0) >= MAX_NAMES_PER_OWNER:
         return "name-limit", f"one owner has at most {MAX_NAMES_PER_OWNER} names"
     return None
 
 
-def hold(holdings: Holdings, address: Address, claim: Holding) -> Holdings:
-    """Return the table in which the claim holds the address."""
-    return {**holdings, address: claim}
+def hold(names: Names, address: Address, claim: Holding) -> Names:
+    """Return the table in which the claim holds the address: its relay lives."""
+    return _put(names, address, claim)
 
 
-def reserve(claim: Holding, now: float) -> Holding:
-    """Return how a name without a relay is kept: for an identity a while, otherwise not."""
-    return claim._replace(until=now if claim.owner is None else now + RESERVED_S)
+def reserve(names: Names, address: Address, claim: Holding, now: float) -> Names:
+    """Return the table in which the address is kept for the claim a while."""
+    reserved = _put(names, address, claim._replace(until=now + RESERVED_S))
+    if len(reserved.reserved) > MAX_RESERVED:
+        return _put(reserved, next(iter(reserved.reserved)), None)
+    return reserved
 
 
-def release(holdings: Holdings, address: Address, now: float) -> Holdings:
+def release(names: Names, address: Address, now: float) -> Names:
     """Return the table after a relay has ended: an identity's name is kept for it a while, any other is free."""
-    held = holdings.get(address)
-    left = {key: one for key, one in holdings.items() if key != address and _is_kept(one, now)}
-    if held is not None and held.owner is not None:
-        left[address] = reserve(held, now)
-    reserved = [key for key, one in left.items() if one.until is not None]
-    for key in reserved[:-MAX_RESERVED]:
-        del left[key]
-    return left
+    held = names.holdings.get(address)
+    if held is None:
+        return names
+    return _put(names, address, None) if held.owner is None else reserve(names, address, held, now)
 
 
-def _holder(holding: Holding) -> bytes | Address:
-    return holding.hop if holding.owner is None else holding.owner
+def forget_free(names: Names, now: float) -> Names:
+    """Return the table without the names whose time is over."""
+    for address in names.reserved:
+        until = names.holdings[address].until
+        if until is None or until > now:
+            break
+        names = _put(names, address, None)
+    return names
 
 
-def _is_kept(holding: Holding, now: float) -> bool:
-    return holding.until is None or holding.until > now
+def _put(names: Names, address: Address, holding: Holding | None) -> Names:
+    holdings, counts, reserved = dict(names.holdings), dict(names.counts), dict(names.reserved)
+    before = holdings.pop(address, None)
+    if before is not None:
+        reserved.pop(address, None)
+        counts[before.holder] -= 1
+        if not counts[before.holder]:
+            del counts[before.holder]
+    if holding is not None:
+        holdings[address] = holding
+        counts[holding.holder] = counts.get(holding.holder, 0) + 1
+        if holding.until is not None:
+            reserved[address] = None
+    return Names(holdings, counts, reserved)

@@ -1,6 +1,6 @@
 """The relay service of a hub: gives a node that connected to us a name others can use (facts 05 6.1, 08 section 4)."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from ockam_ref.effects import AddConsumer, CheckAccess, Effects, Forward, IfTaken, Report, StartWorker
@@ -12,9 +12,10 @@ from ockam_ref.policies.policy import Policy
 from ockam_ref.policies.resources import Resource
 from ockam_ref.relays.names import (
     MAX_NAME_BYTES,
-    NO_HOLDINGS,
+    NO_NAMES,
     Holding,
-    Holdings,
+    Names,
+    forget_free,
     hold,
     is_relay_name,
     refuse_claim,
@@ -79,7 +80,7 @@ class Serving:
 
     config: RelayService
     relays: int = 0
-    holdings: Holdings = field(default_factory=lambda: NO_HOLDINGS)
+    names: Names = NO_NAMES
 
 
 class Registration(NamedTuple):
@@ -117,10 +118,10 @@ def receive(state: Serving, event: WorkerEvent) -> tuple[Serving, Effects]:
                 return state, _refuse(state, registration, refusal, "the rules of this hub do not give it to you")
             return _register(state, registration, now)
         case ChildStarted(child, _, Holding() as claim):
-            return replace(state, relays=state.relays + 1, holdings=hold(state.holdings, child, claim)), ()
+            return replace(state, relays=state.relays + 1, names=hold(state.names, child, claim)), ()
         case ChildSettled(child, now):
-            holdings = release(state.holdings, child, now.monotonic)
-            return replace(state, relays=max(0, state.relays - 1), holdings=holdings), ()
+            names = release(state.names, child, now.monotonic)
+            return replace(state, relays=max(0, state.relays - 1), names=names), ()
         case _:
             return state, ()
 
@@ -158,7 +159,8 @@ def _register(state: Serving, registration: Registration, now: Now) -> tuple[Ser
     config, (name, _, message) = state.config, registration
     address = None if name is None else Address(0, (config.prefix + name).encode())
     claim = Holding(peer_of(message), message.return_route[0])
-    refused = refuse_claim(state.holdings, address, claim, now.monotonic)
+    state = replace(state, names=forget_free(state.names, now.monotonic))
+    refused = refuse_claim(state.names, address, claim, now.monotonic)
     if refused is not None:
         return state, _refuse(state, registration, *refused)
     relay = Relay(
@@ -173,8 +175,8 @@ def _register(state: Serving, registration: Registration, now: Now) -> tuple[Ser
     if address is None:
         return state, (StartWorker(relay),)
     # At once, for the next registration may be of the same read; for good when the relay says that it lives.
-    holdings = hold(state.holdings, address, reserve(claim, now.monotonic))
-    return replace(state, holdings=holdings), (StartWorker(relay, if_taken=IfTaken.REPLACE),)
+    names = reserve(state.names, address, claim, now.monotonic)
+    return replace(state, names=names), (StartWorker(relay, if_taken=IfTaken.REPLACE),)
 
 
 def _refuse(state: Serving, registration: Registration, rule: str, why: str) -> Effects:

@@ -20,7 +20,7 @@ from ockam_ref.authority.messages import OneTimeCode
 from ockam_ref.authority.roles import ENROLLER, ROLE
 from ockam_ref.authority.services import Service
 from ockam_ref.errors import ErrorCode, MisuseError, StorageError, VerificationError
-from ockam_ref.identities.credentials import verify_credential
+from ockam_ref.identities.credentials import issue_credential, unverified_credential_data, verify_credential
 from ockam_ref.identities.local import LocalIdentity
 from ockam_ref.storage.audit import AuditRepository
 from ockam_ref.storage.members import MemberRepository
@@ -267,5 +267,35 @@ def test_a_key_that_may_not_attest_any_more(run: Run, monkeypatch: pytest.Monkey
             monkeypatch.setattr(team.home.identities, "issuing_key", expired)
             with pytest.raises(RequestError, match="see its log"):
                 await client.credential()
+
+    run(main())
+
+
+@pytest.mark.spec("AU-21", "AU-50")
+def test_an_admin_by_credential_of_the_account_authority(run: Run) -> None:
+    async def main() -> None:
+        async with await Home.open_in_memory() as account, Node.create() as node:
+            vouching = (await account.identities.create("account")).identity
+            key = await account.identities.issuing_key("account")
+            options = AuthorityOptions(project_identifier="team", account_authority=vouching.identifier)
+            async with Team(options) as team:
+                team.node.learn_identity(vouching.history.encoded)
+                for project, status in (("other", Status.FORBIDDEN), ("team", Status.OK)):
+                    me, now = node.create_identity(), vouching.valid_from
+                    credential = issue_credential(
+                        key.signing_key,
+                        key.attestation,
+                        subject=me.identifier,
+                        attributes={b"project": project.encode()},
+                        created_at=now,
+                        expires_at=now + 1000,
+                    )
+                    channel = await node.create_secure_channel(me, team.route, credential=credential)
+                    payload = encode_request(RequestHeader(7, "/", Method.POST))
+                    reply = await node.send_and_receive((channel, "credential_issuer"), payload, timeout=10)
+                    header, body = decode_response(reply.payload)
+                    assert header.status is status
+                said = unverified_credential_data(bytes(body)).attributes.pairs
+                assert [name for name, _ in said] == [b"ockam-relay", b"ockam-tls-certificate", b"trust_context_id"]
 
     run(main())

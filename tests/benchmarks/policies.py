@@ -1,7 +1,7 @@
 """How many decisions a second: ``python -m tests.benchmarks.policies``.
 
 A rule of three terms, about one subject that is asked about again and again, and about so many that what is prepared
-for each is forgotten before its turn comes again.
+for each is forgotten before its turn comes again: with the same attributes, and each with others.
 """
 
 import json
@@ -32,13 +32,16 @@ def measure() -> dict[str, float]:
     """Return a rate for each name."""
     rule = parse_policy(RULE)
     one = Subject(bytes(32), ATTRIBUTES, has_authority=True)
-    many = cycle([one._replace(identifier=number.to_bytes(32)) for number in range(4 * SUBJECT_MEMO_ENTRIES)])
+    subjects = [one._replace(identifier=number.to_bytes(32)) for number in range(4 * SUBJECT_MEMO_ENTRIES)]
+    alike = cycle(subjects)
+    unlike = cycle(
+        [who._replace(attributes=((b"name", who.identifier.hex().encode()), *ATTRIBUTES)) for who in subjects]
+    )
     names = {"subject.role": Str("admin"), "subject.team": Str("blue"), "subject.suspended": Str("false")}
     return {
         "policy: decisions about one subject": _rate(lambda: decide(rule, one, RESOURCE)),
-        "policy: decisions about subjects that were not asked about lately": _rate(
-            lambda: decide(rule, next(many), RESOURCE)
-        ),
+        "policy: decisions about subjects not asked about lately": _rate(lambda: decide(rule, next(alike), RESOURCE)),
+        "policy: decisions about such, each with other attributes": _rate(lambda: decide(rule, next(unlike), RESOURCE)),
         "policy: evaluated alone": _rate(lambda: rule.compiled(names)),
         "policy: evaluated by the readable evaluator": _rate(lambda: evaluate(rule.expression, names)),
         "policy: decisions explained": _rate(lambda: explain_decision(rule, one, RESOURCE)),

@@ -217,6 +217,18 @@ def test_a_hub_may_have_rules_for_names(bob: At, mallory: At, alice: At, target:
     assert refused.code == 1
 
 
+@pytest.mark.spec("CLI-93")
+def test_they_may_be_stored(bob: At, mallory: At, alice: At, target: Target) -> None:
+    bob.run("identity", "create", "bob")
+    alice.run("policy", "create", "--resource", "forwarding_service", bob.identifier())
+    hub = str(alice.start("hub", "--listen", ANY_PORT)[1]["listen"])
+    words = ("outlet", target.address, "--hub", hub, "--relay", "db", "--hub-channel")
+    refused = run(*words, variables=mallory.variables)
+    assert refused.code == 1
+    assert "the rules of this hub" in refused.errors
+    assert bob.start(*words)[1]["forwarding_address"] == "forward_to_db"
+
+
 # ---- TLS
 
 

@@ -1,10 +1,11 @@
 """``--explain``: why a message goes on, or does not."""
 
 import socket
+from collections import OrderedDict
 
 import pytest
 
-from ockam_ref.cli.explaining import print_hop
+from ockam_ref.cli.explaining import MAX_REMEMBERED, is_new, print_hop
 from ockam_ref.cli.output import Output
 from ockam_ref.observations import HopExplained
 from ockam_ref.routing.explanation import Explanation
@@ -68,12 +69,30 @@ def test_a_policy_is_shown_with_its_terms(capfd: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.spec("POL-53")
-def test_both_ends_of_a_portal_say_why(command_line: CommandLine, target: Target) -> None:
-    outlet = command_line.start("outlet", target.address, "--listen", ANY_PORT, "--explain")
+def test_an_outlet_says_why_it_refuses_somebody(command_line: CommandLine, target: Target) -> None:
+    outlet = command_line.start("outlet", target.address, "--listen", ANY_PORT, "--allow", "role=admin", "--explain")
     inlet = command_line.start("inlet", ANY_PORT, "--node", outlet.ready()["listen"], "--explain")
-    host, _, port = inlet.ready()["listen"].rpartition(":")
-    with socket.create_connection((host, int(port)), 10.0) as client:
-        client.sendall(b"x")
-        seen = {outlet.event("hop-explained")["destination"] for _ in range(4)}
-    assert {"api", "outlet"} <= seen
+    ready = inlet.ready()
+    host, _, port = ready["listen"].rpartition(":")
+    with socket.create_connection((host, int(port)), 10.0):
+        while (hop := outlet.event("hop-explained"))["destination"] != "outlet":
+            assert hop["allowed"]
+    assert not hop["allowed"]
+    asked = hop["incoming"]
+    assert (asked["rule"], asked["allowed"]) == ("policy", False)
+    assert asked["reason"].startswith("refused: subject.role is not known, so the rule has no answer; no authority")
+    assert asked["inputs"]["policy"] == "role=admin"
+    assert asked["inputs"]["peer"] == ready["identifier"]
+    assert asked["inputs"]["subject.role"] == "not known"
+    [term] = asked["parts"]
+    assert term["reason"] == '(= subject.role "admin") has no answer: subject.role is not known'
     assert inlet.event("hop-explained")["allowed"]
+
+
+@pytest.mark.spec("POL-53")
+def test_the_same_is_told_once() -> None:
+    known: OrderedDict[object, None] = OrderedDict()
+    assert [is_new(known, key) for key in (1, 2, 1, 2)] == [True, True, False, False]
+    assert [is_new(known, key) for key in range(2, MAX_REMEMBERED + 2)] == [False] + [True] * (MAX_REMEMBERED - 1)
+    assert len(known) == MAX_REMEMBERED
+    assert is_new(known, 1)

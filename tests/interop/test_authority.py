@@ -34,6 +34,7 @@ class Running:
         return ["--authority", self.who.history, "--authority-at", self.listen]
 
 
+SILENCE_S: Final = "2"
 LIFE_S: Final = 3
 """Seconds for which a credential is valid that is to be refreshed."""
 
@@ -114,10 +115,10 @@ def test_a_credential_is_refreshed_on_an_open_channel(
 
     def twice(who: Person, *words: str) -> Peer:
         # The second message comes when the first credential has expired.
-        text = ["--channel", "--text", "hello", "--again-after", str(LIFE_S + 2), "--timeout", "2"]
+        text = ["--channel", "--text", "hello", "--again-after", str(LIFE_S + 2)]
         return asking.start("echo", *way, *text, *who.options, *vouching, *words)
 
     refreshing = twice(who, "--authority-at", authority.listen, "--gap", "1")
-    expiring = twice(fixed, "--credential", stale)
+    expiring = twice(fixed, "--credential", stale, "--timeout", SILENCE_S)
     assert refreshing.event("done")
     assert expiring.event("error")["message"]

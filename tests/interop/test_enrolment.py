@@ -2,15 +2,19 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from ockam_ref.authority.tickets import decode_ticket
 from tests.commands import environment
-from tests.interop.harness import ANY_PORT, AuthorityProgram, Event, Peer, Peers
-from tests.interop.people import person
+from tests.interop.harness import ANY_PORT, AuthorityProgram, Direct, Event, Peer, Peers, Program, way_options
+from tests.interop.people import Person, person
+from tests.interop.test_access import CHECKED_BYTES, answer_of
 from tests.interop.test_authority import ENROLLER, Running
+from tests.interop.traffic import Target, check_echo, connect
 
 pytestmark = pytest.mark.interop
 
@@ -64,3 +68,85 @@ def test_our_command_enrols_with_a_rust_ticket(
     assert got["authority"] == str(authority.who.identifier)
     members = rust_authority.ask("members", *enroller.options, *authority.options)["members"]
     assert f"{got['identifier']} cluster=production" in members.split("\n")
+
+
+class Project:
+    """An authority of our command, and members of it of both implementations."""
+
+    def __init__(self, peers: Peers, folder: Path) -> None:
+        self._peers = peers
+        self._folder = folder
+        self.owner = User(peers, folder / "owner")
+        self.listen = self.owner.start("authority", "--listen", ANY_PORT).ready()["listen"]
+
+    def ticket(self, *words: str) -> str:
+        """Return a ticket."""
+        ticket = self.owner.ask("ticket", "project", "ticket", *words)["ticket"]
+        assert isinstance(ticket, str)
+        return ticket
+
+    def member(self, name: str, *words: str) -> User:
+        """Return a user of our command who has enrolled."""
+        user = User(self._peers, self._folder / name)
+        user.ask("enrolled", "project", "enroll", self.ticket(*words))
+        return user
+
+    def rust_member(self, program: AuthorityProgram, *words: str) -> tuple[Person, list[str]]:
+        """Return somebody who has enrolled with the Rust implementation, and the options of programs that are them."""
+        who, ticket = person(), self.ticket(*words)
+        program.ask("enroll", *who.options, "--ticket", ticket)
+        read = decode_ticket(ticket)
+        history = read.authority.history.encoded.hex()
+        return who, [*who.options, "--authority", history, "--authority-at", self.listen]
+
+
+PRODUCTION: Final = "cluster=production"
+BELIEVING: Final = ("--authority", "default")
+GONE_S: Final = 5.0
+"""Within this a member that was removed has lost its connections."""
+
+
+def test_our_outlet_admits_a_rust_member_until_it_is_removed(
+    authority_of: AuthorityByName, rust: Program, peers: Peers, tmp_path: Path, target: Target
+) -> None:
+    project = Project(peers, tmp_path)
+    serving = project.member("serving")
+    outlet = serving.start("outlet", target.address, "--listen", ANY_PORT, "--allow", PRODUCTION, *BELIEVING).ready()
+    who, options = project.rust_member(authority_of("rust"), "-a", PRODUCTION)
+    _, stranger_options = project.rust_member(authority_of("rust"), "-a", "cluster=test")
+
+    def inlet(options: list[str]) -> str:
+        way = [*way_options(Direct(outlet["listen"])), "--expect", outlet["identifier"]]
+        found = rust.start("inlet", "--listen", ANY_PORT, *way, *options).ready()["listen"]
+        assert isinstance(found, str)
+        return found
+
+    assert answer_of(inlet(stranger_options)) == b""
+    member_inlet = inlet(options)
+    check_echo(member_inlet, length=CHECKED_BYTES)
+    with connect(member_inlet) as client:
+        client.sendall(b"E1")
+        assert client.recv(1) == b"1"
+        project.owner.ask("member-removed", "project", "members", "remove", str(who.identifier))
+        client.settimeout(GONE_S)
+        with suppress(ConnectionError):
+            assert client.recv(1) == b""
+    assert answer_of(member_inlet) == b""
+
+
+def test_a_rust_outlet_admits_our_member(
+    authority_of: AuthorityByName, rust: Program, peers: Peers, tmp_path: Path, target: Target
+) -> None:
+    project = Project(peers, tmp_path)
+    _, options = project.rust_member(authority_of("rust"), "-a", "role=outlet")
+    words = ["--listen", ANY_PORT, "--outlet", target.address, *options, "--allow", PRODUCTION]
+    outlet = rust.start("node", *words).ready()
+
+    def inlet(user: User) -> str:
+        way = ["--node", outlet["listen"], "--expect", outlet["identifier"], "--allow", "role=outlet", *BELIEVING]
+        found = user.start("inlet", ANY_PORT, *way).ready()["listen"]
+        assert isinstance(found, str)
+        return found
+
+    assert answer_of(inlet(project.member("stranger", "-a", "cluster=test"))) == b""
+    check_echo(inlet(project.member("asking", "-a", PRODUCTION)), length=CHECKED_BYTES)

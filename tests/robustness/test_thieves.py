@@ -1,12 +1,17 @@
 """Thieves: of a purpose key, of an old history, of a credential; what each can do, for how long, and what never."""
 
+import asyncio
+import shutil
+from pathlib import Path
 from typing import Final
 
 import pytest
 
+from ockam_ref.asyncio.home import Home
+from ockam_ref.channels.initiator import SecureChannel
 from ockam_ref.channels.listener import SecureChannelListener
 from ockam_ref.channels.trust import TRUST_EVERYONE, TrustIdentifier
-from ockam_ref.errors import ErrorCode, MisuseError, OckamError, VerificationError
+from ockam_ref.errors import ErrorCode, MisuseError, OckamError, StorageError, VerificationError
 from ockam_ref.identities.change_history import (
     DEFAULT_IDENTITY_TTL_S,
     VerifiedIdentity,
@@ -15,17 +20,34 @@ from ockam_ref.identities.change_history import (
     verify_change_history,
 )
 from ockam_ref.identities.credentials import verify_credential
+from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.keys import ed25519_from_seed
 from ockam_ref.identities.local import LocalIdentity, create_local_identity, open_local_identity
 from ockam_ref.identities.purpose_keys import attest_secure_channel_key, verify_secure_channel_key
 from ockam_ref.machine import Mailbox
 from ockam_ref.noise.primitives import KeyPair
-from ockam_ref.observations import ChannelOpened, CredentialAccepted, CredentialRefused, HandshakeFailed
+from ockam_ref.observations import ChannelOpened, CredentialAccepted, CredentialRefused, HandshakeFailed, MessageDropped
 from ockam_ref.routing.access_control import ALLOW_ALL, AllowAttributes
+from ockam_ref.storage.passphrases import PASSPHRASE_VARIABLE
 from ockam_ref.wire.address import local
 from ockam_ref.wire.local_message import LocalMessage
 from ockam_ref.workers.application import Application
-from tests.unit.channels.ends import ALICE, BOB, MALLORY, NOW, World, identity, observed, rules, seed
+from tests.unit.channels.ends import (
+    ALICE,
+    BOB,
+    MALLORY,
+    NOW,
+    Pair,
+    World,
+    identity,
+    messages,
+    observed,
+    reports,
+    rules,
+    seed,
+    start_initiator,
+    start_responder,
+)
 from tests.unit.channels.test_presenting import NEW_ALICE
 from tests.unit.identities.credentials_for_tests import Issuer
 
@@ -120,6 +142,16 @@ def test_an_attestation_is_of_no_use_without_its_key() -> None:
     assert not opens(World(), listener)
 
 
+def test_both_purpose_keys_do_not_open_what_was_recorded() -> None:
+    """The thief has the static keys of both ends, and shakes hands again: the keys of the channel are others."""
+    recorded = Pair(start_initiator(secret="first"), start_responder(secret="first")).open()
+    packet = recorded.seal_at_a(b"said before the theft")
+    assert messages(recorded.b.take(packet))[0].payload == b"said before the theft"
+    again = Pair(start_initiator(secret="second"), start_responder(secret="second")).open()
+    assert not messages(again.b.take(packet))
+    assert reports(tuple(again.b.history), MessageDropped)
+
+
 # ---- old histories
 
 
@@ -165,8 +197,6 @@ def guarded_world() -> World:
 
 def sends(world: World, own: LocalIdentity, credential: bytes | None) -> list[str]:
     """Open a channel with that credential and send to the guarded worker; return the rules that refused it."""
-    from ockam_ref.channels.initiator import SecureChannel
-
     config = SecureChannel(own, (world.hop, local("members")), next_flow(world), TRUST_EVERYONE, 9, None, credential)
     worker = world.alice.start(config)
     world.net.run()
@@ -211,3 +241,37 @@ def test_a_replayed_credential_counts_until_it_ends_and_no_longer() -> None:
     assert sends(world, ALICE, of_alice) == []
     world.net.advance(61)
     assert sends(world, ALICE, of_alice) == ["incoming:attributes"]
+
+
+# ---- the thief of the store
+
+
+async def state_with_an_identity(path: Path, passphrase: bytes | None) -> Identifier:
+    async with await Home.open(path) as home:
+        if passphrase is not None:
+            await home.store.set_passphrase(passphrase)
+        return (await home.identities.create("alice")).identifier
+
+
+@pytest.mark.spec("STO-20", "ID-35")
+def test_a_copied_store_is_its_owner_unless_it_has_a_passphrase(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said plainly: without a passphrase the thief is Alice for ever, and can even rotate her identity away."""
+
+    async def main(passphrase: bytes | None) -> None:
+        folder = tmp_path / f"with-{passphrase is not None}"
+        alice = await state_with_an_identity(folder / "hers" / "state.db", passphrase)
+        stolen = folder / "stolen"
+        shutil.copytree(folder / "hers", stolen)
+        if passphrase is None:
+            async with await Home.open(stolen / "state.db") as home:
+                assert (await home.identities.rotate("alice")).identifier == alice
+            return
+        monkeypatch.setenv(PASSPHRASE_VARIABLE, "a guess")
+        with pytest.raises(StorageError) as failure:
+            await Home.open(stolen / "state.db")
+        assert failure.value.code is ErrorCode.WRONG_PASSPHRASE
+
+    asyncio.run(main(None))
+    asyncio.run(main(b"correct horse"))

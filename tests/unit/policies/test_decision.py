@@ -86,6 +86,12 @@ def test_explanation_of_a_yes() -> None:
 
 
 @pytest.mark.spec("POL-34")
+def test_explanation_of_a_constant() -> None:
+    decision = explain_decision(policy_of(TRUE), STRANGER)
+    assert (decision.allowed, list(map(str, decision.terms))) == (True, ["true: it always is"])
+
+
+@pytest.mark.spec("POL-34")
 @pytest.mark.parametrize(
     ("text", "subject", "reason", "terms"),
     [

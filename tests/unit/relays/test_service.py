@@ -9,7 +9,7 @@ from ockam_ref.links.node_link import LinkState
 from ockam_ref.machine import Mailbox
 from ockam_ref.node import Node
 from ockam_ref.observations import MessageDropped, RelayRegistered, RelayRemoved
-from ockam_ref.relays.names import MAX_NAME_BYTES, Holding
+from ockam_ref.relays.names import MAX_NAME_BYTES, NO_NAMES, Holding, hold
 from ockam_ref.relays.relay import Relay
 from ockam_ref.relays.service import (
     MAX_FORWARD_ROUTE_BYTES,
@@ -151,7 +151,7 @@ def test_the_relays_of_a_service_are_bounded(name: str) -> None:
 def test_a_service_counts_its_relays() -> None:
     claim = Holding(None, local("hb"))
     state, effects = receive(SERVING, ChildStarted(local("forward_to_bob"), NOW, claim))
-    assert (state, effects) == (Serving(CONFIG, 1, {local("forward_to_bob"): claim}), ())
+    assert (state, effects) == (Serving(CONFIG, 1, hold(NO_NAMES, local("forward_to_bob"), claim)), ())
     assert receive(state, ChildSettled(local("forward_to_bob"), NOW)) == (SERVING, ())
 
 
