@@ -98,6 +98,16 @@ class Ourselves:
             rule = resource
         return Access(rule, authority, credential)
 
+    def describe(self, node: Node, access: Access) -> str:
+        """Return who may be at the other end at the moment, for people."""
+        rule = access.policy
+        policy = node.policies.find(rule) if isinstance(rule, Resource) else rule
+        if policy is EVERYBODY or policy is None:
+            return "everybody who proves an identity"
+        if policy is HAS_CREDENTIAL and self.membership is not None:
+            return f"members of {self.membership.project.name}"
+        return policy.text
+
     def stored_policy(self, node: Node, resource: Resource) -> Resource | None:
         """Return the resource if it is guarded by a stored policy now; later changes of that one count."""
         return resource if self.keeps_rules and node.policies.find(resource) is not None else None

@@ -154,10 +154,11 @@ async def _through_hub(output: Output, kind: PortalKind, options: OutletOptions,
     async with Node.create() as node, AsyncExitStack() as stack:
         await stack.enter_async_context(explaining.explaining(node, output, wanted=options.explain))
         observations = node.observe()
-        identity, access, hub_channel = None, OPEN_TO_ALL, None
+        identity, access, hub_channel, allowed = None, OPEN_TO_ALL, None, None
         if not options.no_channel:
             me = await become(stack, node, options.ourselves)
             identity, access = me.identity, me.access(node, options.allow, _outlet_resource(options))
+            allowed = me.describe(node, access)
             hub_channel = HUB_CHANNELS if options.hub_channel or me.membership is not None else None
         session = OutletSession(
             node,
@@ -177,7 +178,9 @@ async def _through_hub(output: Output, kind: PortalKind, options: OutletOptions,
             await stack.enter_async_context(session)
         where = name(session.forwarding_address)
         sentence = f"{options.target} can be reached through {hub}.\nForwarding address: {where}"
-        _outlet_ready(output, kind, sentence, identity, forwarding_address=where, target=options.target, hub=hub)
+        _outlet_ready(
+            output, kind, sentence, identity, allowed, forwarding_address=where, target=options.target, hub=hub
+        )
         await asyncio.gather(
             print_observations(observations, output, links=False), print_way(session.events(), output, hub)
         )
@@ -189,13 +192,14 @@ async def _listening(output: Output, kind: PortalKind, options: OutletOptions, l
     async with Node.create() as node, AsyncExitStack() as stack:
         await stack.enter_async_context(explaining.explaining(node, output, wanted=options.explain))
         observations = node.observe()
-        identity = None
+        identity, allowed = None, None
         if options.no_channel:
             listener = await node.tcp_listen(listen)
             await carries.open_outlet(node, address, target, (listener,))
         else:
             me = await become(stack, node, options.ourselves)
             identity, access = me.identity, me.access(node, options.allow, _outlet_resource(options))
+            allowed = me.describe(node, access)
             listener = await node.tcp_listen(listen)
             channels = await node.create_secure_channel_listener(
                 identity,
@@ -206,7 +210,7 @@ async def _listening(output: Output, kind: PortalKind, options: OutletOptions, l
             )
             await carries.open_outlet(node, address, target, (channels,), access)
         sentence = f"{target} can be reached through {listener.address}."
-        _outlet_ready(output, kind, sentence, identity, listen=listener.address, target=target)
+        _outlet_ready(output, kind, sentence, identity, allowed, listen=listener.address, target=target)
         await print_observations(observations, output, links=True)
 
 
@@ -219,6 +223,7 @@ def _outlet_ready(
     kind: PortalKind,
     sentence: str,
     identity: LocalIdentity | None,
+    allowed: str | None,
     *,
     target: str,
     listen: str | None = None,
@@ -227,7 +232,7 @@ def _outlet_ready(
 ) -> None:
     identifier = None if identity is None else str(identity.identifier)
     if identifier is not None:
-        sentence += f"\nIdentifier:         {identifier}"
+        sentence += f"\nIdentifier:         {identifier}\nOpen to:            {allowed}"
     output.ready(
         kind.role,
         sentence,
@@ -236,6 +241,7 @@ def _outlet_ready(
         identifier=identifier,
         target=target,
         hub=hub,
+        allowed=allowed,
     )
 
 

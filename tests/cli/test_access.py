@@ -142,6 +142,16 @@ def test_an_outlet_for_one_identity(bob: At, alice: At, mallory: At, target: Tar
         assert is_cut(stream, 15.0)
 
 
+@pytest.mark.spec("CLI-91", "CLI-92")
+def test_an_outlet_says_to_whom_it_is_open(bob: At, target: Target) -> None:
+    outlet = ("outlet", target.address, "--listen", ANY_PORT)
+    assert bob.start(*outlet)[1]["allowed"] == "everybody who proves an identity"
+    assert bob.start(*outlet, "--allow", "role=reader")[1]["allowed"] == "role=reader"
+    bob.run("policy", "create", "--resource-type", "tcp-outlet", "role=writer")
+    assert bob.start(*outlet)[1]["allowed"] == "role=writer"
+    assert "allowed" not in bob.start(*outlet, "--no-channel")[1]
+
+
 @pytest.mark.spec("CLI-91")
 def test_an_inlet_for_one_outlet(bob: At, alice: At, target: Target) -> None:
     outlet = bob.start("outlet", target.address, "--listen", ANY_PORT)[1]
