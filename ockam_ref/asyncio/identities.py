@@ -25,7 +25,13 @@ from ockam_ref.identities.keys import KeyKind, signing_key_from_secret
 from ockam_ref.identities.local import LocalIdentity
 from ockam_ref.identities.purpose_keys import AttestationData, decode_attestation, unverified_attestation_data
 from ockam_ref.identities.renewal import earlier_keys
-from ockam_ref.storage.identities import IdentityRepository, IdentityRow, delete_identity, update_identity
+from ockam_ref.storage.identities import (
+    IdentityRepository,
+    IdentityRow,
+    delete_identity,
+    get_identity,
+    update_identity,
+)
 from ockam_ref.storage.purpose_keys import PurposeKeyRepository, delete_purpose_key, list_purpose_keys
 from ockam_ref.storage.secret_keys import SecretRepository, SecretUse, delete_secret
 from ockam_ref.storage.store import Store
@@ -219,7 +225,7 @@ class Identities:
             MisuseError: ``NOT_FOUND``.
         """
         stored = await self.get(name)
-        await self._store.write(partial(_delete, stored=stored))
+        await self._store.write(partial(_delete, name=stored.name))
         await self._store.scrub()
         return stored
 
@@ -294,9 +300,11 @@ def _rotate(connection: sqlite3.Connection, name: str, rotated: VerifiedIdentity
     _destroy_keys(connection, rotated, with_latest=False)
 
 
-def _delete(connection: sqlite3.Connection, stored: StoredIdentity) -> None:
-    _destroy_keys(connection, stored.identity, with_latest=True)
-    delete_identity(connection, stored.name)
+def _delete(connection: sqlite3.Connection, name: str) -> None:
+    row = get_identity(connection, name)  # another process may have rotated it meanwhile
+    if row is not None:
+        _destroy_keys(connection, _verified(row).identity, with_latest=True)
+        delete_identity(connection, name)
 
 
 def _destroy_keys(connection: sqlite3.Connection, identity: VerifiedIdentity, *, with_latest: bool) -> None:

@@ -1,7 +1,6 @@
 """``ockam-ref identity``: who we are, and whom we know."""
 
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from stat import S_IMODE, S_IRWXG, S_IRWXO
 from time import time
@@ -13,9 +12,9 @@ from ockam_ref.asyncio.home import Home
 from ockam_ref.asyncio.identities import StoredIdentity
 from ockam_ref.cli import parameters
 from ockam_ref.cli.ages import since
+from ockam_ref.cli.homes import run_at_home
 from ockam_ref.cli.identity_tree import KIND_NAMES, changes_of, identity_tree
 from ockam_ref.cli.output import Output
-from ockam_ref.cli.running import run
 from ockam_ref.errors import DecodeError, ErrorCode, MisuseError
 from ockam_ref.identities.change_history import (
     Comparison,
@@ -62,7 +61,7 @@ def create(name: str | None, kind: str | None, *, as_json: bool) -> None:
         default = " It is the default identity." if stored.is_default else ""
         output.event("identity-created", f"{stored.name} is {made.identifier}.{default}", **_fields(stored))
 
-    _run(work, as_json=as_json)
+    run_at_home(work, as_json=as_json)
 
 
 @identity.command("list")
@@ -78,7 +77,7 @@ def list_(*, as_json: bool) -> None:
         if not found and not as_json:
             output.event("none", "There is none yet: 'ockam-ref identity create' makes one.")
 
-    _run(work, as_json=as_json)
+    run_at_home(work, as_json=as_json)
 
 
 @identity.command()
@@ -97,7 +96,7 @@ def show(name: str | None, *, as_json: bool) -> None:
         fields = {"name": shown.name, "default": shown.is_default} | _details(shown.identity, shown.attested)
         output.event("identity", (heading if shown.name else "Somebody else: ") + tree, **fields)
 
-    _run(work, as_json=as_json)
+    run_at_home(work, as_json=as_json)
 
 
 @identity.command()
@@ -115,7 +114,7 @@ def default(name: str | None, *, as_json: bool) -> None:
             **_fields(stored),
         )
 
-    _run(work, as_json=as_json)
+    run_at_home(work, as_json=as_json)
 
 
 @identity.command()
@@ -136,7 +135,7 @@ def rotate(name: str | None, kind: str | None, *, as_json: bool) -> None:
         sentence = f"{stored.name} has its key number {number}; {rotated.identity.identifier} stays as it is."
         output.event("identity-rotated", sentence, **_fields(rotated))
 
-    _run(work, as_json=as_json)
+    run_at_home(work, as_json=as_json)
 
 
 @identity.command()
@@ -149,7 +148,7 @@ def export(name: str | None, *, as_json: bool) -> None:
         stored = await home.identities.get(name)
         output.event("identity-exported", stored.identity.history.encoded.hex(), **_fields(stored))
 
-    _run(work, as_json=as_json)
+    run_at_home(work, as_json=as_json)
 
 
 @identity.command("import")
@@ -187,7 +186,7 @@ def import_(history: str, secret_key_file: Path | None, name: str | None, *, as_
             comparison=comparison or "unknown",
         )
 
-    _run(work, as_json=as_json)
+    run_at_home(work, as_json=as_json)
 
 
 @identity.command()
@@ -204,7 +203,7 @@ def delete(name: str, *, yes: bool, as_json: bool) -> None:
 
     if not yes:
         click.confirm(f"Destroy the keys of {name} for ever?", abort=True, err=True)
-    _run(work, as_json=as_json)
+    run_at_home(work, as_json=as_json)
 
 
 class _Shown(NamedTuple):
@@ -230,16 +229,6 @@ async def _history_of_peer(home: Home, name: str | None) -> bytes | None:
         return None if name is None else await home.peers.get(parse_identifier(name).value)
     except DecodeError:
         return None
-
-
-def _run(work: Callable[[Home, Output], Awaitable[None]], *, as_json: bool) -> None:
-    output = Output(as_json=as_json)
-
-    async def main() -> None:
-        async with await Home.open() as home:
-            await work(home, output)
-
-    run(output, main)
 
 
 def _fields(stored: StoredIdentity) -> dict[str, Any]:

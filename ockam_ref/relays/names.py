@@ -14,13 +14,13 @@ MAX_NAME_BYTES: Final = 255
 """Bytes a relay name may have in UTF-8."""
 
 MAX_NAMES_PER_OWNER: Final = 256
-"""Names that one identity may hold, or one link over which no identity is known."""
+"""HeldNames that one identity may hold, or one link over which no identity is known."""
 
 RESERVED_S: Final = 600.0
 """How long a name is kept for the identity that held it after its relay has ended."""
 
 MAX_RESERVED: Final = 4096
-"""Names that are kept for identities without a relay; of more, the one that was left longest ago is free."""
+"""HeldNames that are kept for identities without a relay; of more, the one that was left longest ago is free."""
 
 
 class Holding(NamedTuple):
@@ -40,7 +40,7 @@ class Holding(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class HeldNames:
     """Every name that is held, how many each holder has, and those without a relay, the one left longest ago first.
 
     No step looks at all of them: a flood of registrations must cost no more than any other.
@@ -51,7 +51,7 @@ class Names:
     reserved: Mapping[Address, None] = field(default_factory=dict)
 
 
-NO_NAMES: Final = Names()
+NO_NAMES: Final = HeldNames()
 
 
 def is_relay_name(name: str) -> bool:
@@ -64,7 +64,7 @@ def is_relay_name(name: str) -> bool:
     return 0 < size <= MAX_NAME_BYTES and "#" not in name and name.isprintable() and name == name.strip()
 
 
-def refuse_claim(names: Names, address: Address | None, claim: Holding, now: float) -> tuple[str, str] | None:
+def refuse_claim(names: HeldNames, address: Address | None, claim: Holding, now: float) -> tuple[str, str] | None:
     """Return the rule and the sentence that refuse a claim to the address, ``None`` for one that is to be drawn."""
     held = None if address is None else names.holdings.get(address)
     if held is not None and (held.until is None or held.until > now):
@@ -77,12 +77,12 @@ def refuse_claim(names: Names, address: Address | None, claim: Holding, now: flo
     return None
 
 
-def hold(names: Names, address: Address, claim: Holding) -> Names:
+def hold(names: HeldNames, address: Address, claim: Holding) -> HeldNames:
     """Return the table in which the claim holds the address: its relay lives."""
     return _put(names, address, claim)
 
 
-def reserve(names: Names, address: Address, claim: Holding, now: float) -> Names:
+def reserve(names: HeldNames, address: Address, claim: Holding, now: float) -> HeldNames:
     """Return the table in which the address is kept for the claim a while."""
     reserved = _put(names, address, claim._replace(until=now + RESERVED_S))
     if len(reserved.reserved) > MAX_RESERVED:
@@ -90,7 +90,7 @@ def reserve(names: Names, address: Address, claim: Holding, now: float) -> Names
     return reserved
 
 
-def release(names: Names, address: Address, now: float) -> Names:
+def release(names: HeldNames, address: Address, now: float) -> HeldNames:
     """Return the table after a relay has ended: an identity's name is kept for it a while, any other is free."""
     held = names.holdings.get(address)
     if held is None:
@@ -98,7 +98,7 @@ def release(names: Names, address: Address, now: float) -> Names:
     return _put(names, address, None) if held.owner is None else reserve(names, address, held, now)
 
 
-def forget_free(names: Names, now: float) -> Names:
+def forget_free(names: HeldNames, now: float) -> HeldNames:
     """Return the table without the names whose time is over."""
     for address in names.reserved:
         until = names.holdings[address].until
@@ -108,7 +108,7 @@ def forget_free(names: Names, now: float) -> Names:
     return names
 
 
-def _put(names: Names, address: Address, holding: Holding | None) -> Names:
+def _put(names: HeldNames, address: Address, holding: Holding | None) -> HeldNames:
     holdings, counts, reserved = dict(names.holdings), dict(names.counts), dict(names.reserved)
     before = holdings.pop(address, None)
     if before is not None:
@@ -121,4 +121,4 @@ def _put(names: Names, address: Address, holding: Holding | None) -> Names:
         counts[holding.holder] = counts.get(holding.holder, 0) + 1
         if holding.until is not None:
             reserved[address] = None
-    return Names(holdings, counts, reserved)
+    return HeldNames(holdings, counts, reserved)

@@ -13,8 +13,8 @@ from ockam_ref.policies.resources import Resource
 from ockam_ref.relays.names import (
     MAX_NAME_BYTES,
     NO_NAMES,
+    HeldNames,
     Holding,
-    Names,
     forget_free,
     hold,
     is_relay_name,
@@ -80,7 +80,7 @@ class Serving:
 
     config: RelayService
     relays: int = 0
-    names: Names = NO_NAMES
+    names: HeldNames = NO_NAMES
 
 
 class Registration(NamedTuple):

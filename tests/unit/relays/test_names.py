@@ -9,8 +9,8 @@ from ockam_ref.relays.names import (
     MAX_RESERVED,
     NO_NAMES,
     RESERVED_S,
+    HeldNames,
     Holding,
-    Names,
     forget_free,
     hold,
     refuse_claim,
@@ -25,7 +25,7 @@ NOBODY, ANYBODY = Holding(None, HOP), Holding(None, ELSEWHERE)
 NOW = 100.0
 
 
-def rule(names: Names, claim: Holding, address: Address | None = BOB, now: float = NOW) -> str | None:
+def rule(names: HeldNames, claim: Holding, address: Address | None = BOB, now: float = NOW) -> str | None:
     refused = refuse_claim(names, address, claim, now)
     return None if refused is None else refused[0]
 
