@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ockam_ref.asyncio.admitting import Access
 from ockam_ref.asyncio.allocator import keep_freed_buffers
+from ockam_ref.asyncio.carried import Datagrams, Streams
 from ockam_ref.asyncio.certificates import CertificateFiles, trust_for_tls
 from ockam_ref.asyncio.handles import (
     Inlet,
@@ -29,12 +30,10 @@ from ockam_ref.asyncio.handles import (
 )
 from ockam_ref.asyncio.node import Node
 from ockam_ref.asyncio.sessions import (
-    Datagrams,
     InletSession,
     OutletSession,
     RelaySession,
     SessionEvent,
-    Streams,
     WayLost,
     WayMoved,
     WayRestored,

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ockam_ref.asyncio.sessions import STREAMS, Streams
+from ockam_ref.asyncio.carried import STREAMS, Streams
 from ockam_ref.cli import parameters
 from ockam_ref.cli.ourselves import readable_file
 from ockam_ref.cli.output import Output

@@ -10,7 +10,7 @@ import click
 
 from ockam_ref.asyncio import InletSession, Node, OutletSession
 from ockam_ref.asyncio.admitting import OPEN_TO_ALL
-from ockam_ref.asyncio.sessions import Carried
+from ockam_ref.asyncio.carried import Carried
 from ockam_ref.channels.trust import TRUST_EVERYONE
 from ockam_ref.cli import explaining, parameters
 from ockam_ref.cli.events import name, print_observations, print_way

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from ockam_ref.asyncio.sessions import Datagrams
+from ockam_ref.asyncio.carried import Datagrams
 from ockam_ref.cli import parameters
 from ockam_ref.cli.output import Output
 from ockam_ref.cli.portals import PortalKind, idle_timeout, inlet_options, run_inlet

@@ -7,12 +7,13 @@ from types import TracebackType
 from typing import Final, Self
 
 from ockam_ref.asyncio.admitting import OPEN_TO_ALL, Access
+from ockam_ref.asyncio.carried import Streams
 from ockam_ref.asyncio.handles import NodeListener, SecureChannelListener
 from ockam_ref.asyncio.home import Home
 from ockam_ref.asyncio.hops import Flow
 from ockam_ref.asyncio.node import Node
 from ockam_ref.asyncio.projects import Membership, enroll, project_of
-from ockam_ref.asyncio.sessions import InletSession, RelaySession, Streams
+from ockam_ref.asyncio.sessions import InletSession, RelaySession
 from ockam_ref.authority.tickets import AnyTicket, decode_ticket
 from ockam_ref.channels.trust import TRUST_EVERYONE
 from ockam_ref.errors import ErrorCode, MisuseError, OckamError

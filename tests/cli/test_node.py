@@ -1,8 +1,10 @@
 """``ockam-ref node create``: a recipe as a running node, and what happens to one that cannot run."""
 
 import json
+import re
 import ssl
 import subprocess
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -166,6 +168,15 @@ def test_a_dry_run(tmp_path: Path) -> None:
         ("step", kind) for kind in ("ticket", "node", "tcp-outlet", "relay", "tcp-inlet")
     ]
     assert not (tmp_path / "home").exists()
+
+
+def test_the_recipe_of_the_documentation(tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs" / "recipes.rst").read_text(encoding="utf-8")
+    recipe, *consoles = [textwrap.dedent(block) for block in re.findall(r"code-block:: \w+\n\n((?:   .*\n|\n)+)", page)]
+    (tmp_path / "web.yaml").write_text(recipe, encoding="utf-8")
+    command, *table = consoles[2].strip().splitlines()
+    shown = command.removeprefix("$ ockam-ref ").replace("web.yaml", str(tmp_path / "web.yaml"))
+    assert run(*shown.split(), variables=variables_of(tmp_path)).output.splitlines() == table
 
 
 @pytest.mark.spec("RCP-33")

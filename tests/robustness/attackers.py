@@ -77,6 +77,10 @@ class Victim:
         records = (record for _, record in self.core._mailboxes.values())
         return {record.mailboxes[0].address for record in records if record.machine.name in machines}
 
+    def kinds(self) -> set[str]:
+        """Return the kinds of the workers that the node has at this moment."""
+        return {record.machine.name for _, record in self.core._mailboxes.values()}
+
     def _kind(self, address: Address) -> str:
         found = self.core._mailboxes.get(address)
         return "nobody" if found is None else f"{found[1].machine.name}, {found[1].mailboxes.index(found[0])}"

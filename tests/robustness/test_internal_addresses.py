@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ockam_ref.asyncio import InletSession, Node, OutletSession, Routed
+from ockam_ref.registry import MACHINES
 from ockam_ref.wire.address import Address, local
 from ockam_ref.wire.route import Route
 from tests.asyncio.conftest import Target, connect, run, serve_echo, serving
@@ -23,6 +24,21 @@ Run = Callable[[Coroutine[Any, Any, None]], None]
 
 OPEN_AT_HUB = {local(name) for name in ("api", "echo", "forwarding_service", "static_forwarding_service")}
 CHANNELS = ("secure channel initiator", "secure channel responder")
+
+
+MACHINE_NAMES = [machine.name for machine in MACHINES.values()]
+NOT_THERE = {  # they come with datagrams, punctures and typed hops; the vectors of flow controls decide about theirs
+    "udp inlet",
+    "udp inlet session",
+    "udp outlet session",
+    "udp source",
+    "puncture initiator",
+    "puncture responder",
+    "steady link initiator",
+    "steady link responder",
+    "typed hop",
+    "datagram connector",
+}
 
 
 class Hub:
@@ -53,6 +69,10 @@ async def hub() -> AsyncIterator[Hub]:
         await node.create_udp_outlet("udp-outlet", "127.0.0.1:1", consumer_of=(channels,))
         await node.create_inlet("127.0.0.1:0", ("outlet",))
         await node.allow_onward("tcp", channels, target.address)  # a connector, for those in channels only
+        await node.start_puncture_listener(rendezvous="127.0.0.1:1", consumer_of=(channels,))
+        await node.steady_listen(consumer_of=(channels,))
+        await node.start_rendezvous("127.0.0.1:0")
+        await node.udp_bind()
         yield Hub(node, listener.address, secrets)
         assert not secrets
         assert target.accepted == 0
@@ -93,6 +113,10 @@ class Scene:
     def relays(self) -> Route:
         """The way to Bob."""
         return tuple(self.at.victim.entrances("relay"))
+
+    def kinds(self) -> set[str]:
+        """Return the kinds of workers that were attacked."""
+        return self.at.victim.kinds() | self.bob.kinds() | self.alice.kinds()
 
     async def attack_all(self) -> int:
         """Try every address of the three nodes, by each way that the attackers have."""
@@ -163,6 +187,7 @@ def test_attackers_on_every_hop_before_during_and_after_a_portal(run: Run) -> No
             talking = asyncio.ensure_future(talk(client, bytes(8 * 1024 * 1024)))
             tries += await it.attack_all()
             await talking
+            assert set(MACHINE_NAMES) - it.kinds() == NOT_THERE
             client[1].close()
             assert not it.was_delivered()
             assert it.target.accepted == 1
