@@ -87,7 +87,7 @@ impl Asker {
             .credentials_verification()
             .verify_credential(
                 Some(&self.identifier),
-                &[self.authority.clone()],
+                std::slice::from_ref(&self.authority),
                 &credential,
             )
             .await?;

@@ -91,7 +91,7 @@ pub async fn check(context: &Context, args: &Args) -> Result<(), Failure> {
     let credential = CredentialAndPurposeKey::decode_from_string(credential)?;
     let verification = node.credentials().credentials_verification();
     let found = verification
-        .verify_credential(Some(&subject), &[authority.clone()], &credential)
+        .verify_credential(Some(&subject), std::slice::from_ref(authority), &credential)
         .await?;
     let data = found.credential_data;
     report::event(

@@ -1,4 +1,4 @@
-//! Stands in for the crate of this name.
+//! Stands in for the crate of this name: the sizes are those of the values alone.
 
 use proc_macro::TokenStream;
 

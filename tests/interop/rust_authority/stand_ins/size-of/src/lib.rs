@@ -1,4 +1,4 @@
-//! Stands in for the crate of this name.
+//! Stands in for the crate of this name: what the terminal library of ockam_api needs of it to build.
 
 pub use size_of_derive::SizeOf;
 
