@@ -4,7 +4,7 @@ import gc
 import logging
 import os
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,15 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     return keys
 
 
+@pytest.fixture
+def few_objects() -> Iterator[None]:
+    """Take what earlier tests left in this process out of the sight of ``what_objects_show``: it can be very much."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 def what_objects_show() -> bytes:
     shown = []
     for thing in gc.get_objects():
@@ -81,6 +90,7 @@ async def exceptions(home: Home, node: Node) -> bytes:
 
 
 @pytest.mark.spec("ID-10", "ID-43", "VLT-10")
+@pytest.mark.usefixtures("few_objects")
 def test_a_running_node(run: Run, tmp_path: Path, drawn: list[bytes], caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     written: list[bytes] = []

@@ -61,7 +61,7 @@ def check_limits(path: SimulatedPath) -> None:
 def test_every_message_once_and_in_order(path: Impairment, given_: list[tuple[int, int, int]], seed: int) -> None:
     it = SimulatedPath(path, seed=seed, config=Recovery(NUMBER, silence_s=1e9))
     sent: tuple[list[bytes], list[bytes]] = ([], [])
-    content = random.Random(seed)
+    content, started = random.Random(seed), it.now
     for side, size, steps in given_:
         message = content.randbytes(size)
         sent[side].append(message)
@@ -69,7 +69,6 @@ def test_every_message_once_and_in_order(path: Impairment, given_: list[tuple[in
         for _ in range(steps):
             it.step()
         check_limits(it)
-    started = it.now
     for count, _ in enumerate(it.run(1e6)):
         assert count < 50_000
         if count % 64 == 0:
