@@ -14,8 +14,9 @@ from ockam_ref.policies.decision import Subject, decide
 from ockam_ref.policies.expression import Expression, Str
 from ockam_ref.policies.policy import Policy
 from ockam_ref.policies.resources import Resource
+from ockam_ref.policies.subjects import Vouched
 from ockam_ref.routing.flow_controls import FlowControls
-from ockam_ref.routing.knowledge import Knowledge
+from ockam_ref.routing.knowledge import MAX_REMEMBERED_DECISIONS, Decided, Knowledge
 from ockam_ref.wire.address import Address
 from ockam_ref.wire.local_message import LocalMessage, find_channel_identifier
 
@@ -217,10 +218,15 @@ def peer_of(message: LocalMessage) -> bytes | None:
 
 def subject_of(peer: bytes, authority: bytes | None, knowledge: Knowledge) -> Subject:
     """Return what a policy may know of the peer at this second."""
-    if authority is None:
-        return Subject(peer, None, has_authority=False)
-    vouched = knowledge.attributes.find(peer, authority, knowledge.clock())
-    return Subject(peer, None if vouched is None else vouched.attributes, has_authority=True)
+    return _subject(peer, authority, _vouched(peer, authority, knowledge))
+
+
+def _subject(peer: bytes, authority: bytes | None, vouched: Vouched | None) -> Subject:
+    return Subject(peer, None if vouched is None else vouched.attributes, has_authority=authority is not None)
+
+
+def _vouched(peer: bytes, authority: bytes | None, knowledge: Knowledge) -> Vouched | None:
+    return None if authority is None else knowledge.attributes.find(peer, authority, knowledge.clock())
 
 
 def policy_for(control: AllowByPolicy | AllowOnwardByPolicy, knowledge: Knowledge) -> Policy | None:
@@ -239,10 +245,23 @@ def environment_of(control: AllowByPolicy | AllowOnwardByPolicy) -> Mapping[str,
 
 
 def _is_accepted(control: AllowByPolicy | AllowOnwardByPolicy, peer: bytes | None, knowledge: Knowledge) -> bool:
+    """Decide, or give the last answer about that peer if nothing that led to it has changed: this is asked per message.
+
+    Whatever the answer depends on is compared by identity, and held, so that no other object can have its place.
+    """
     policy = policy_for(control, knowledge)
     if policy is None or peer is None:
         return False
-    return decide(policy, subject_of(peer, control.authority, knowledge), environment_of(control))
+    vouched = _vouched(peer, control.authority, knowledge)
+    key = id(control), peer
+    last = knowledge.decisions.get(key)
+    if last is not None and last.control is control and last.policy is policy and last.vouched is vouched:
+        return last.allowed
+    allowed = decide(policy, _subject(peer, control.authority, vouched), environment_of(control))
+    if len(knowledge.decisions) >= MAX_REMEMBERED_DECISIONS:
+        knowledge.decisions.clear()
+    knowledge.decisions[key] = Decided(control, policy, vouched, allowed)
+    return allowed
 
 
 def _has_attributes(
@@ -251,5 +270,5 @@ def _has_attributes(
     peer = peer_of(message)
     if peer is None:
         return False
-    vouched = knowledge.attributes.find(peer, authority, knowledge.clock())
+    vouched = _vouched(peer, authority, knowledge)
     return vouched is not None and set(required) <= set(vouched.attributes)

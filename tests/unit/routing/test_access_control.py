@@ -5,6 +5,7 @@ import pytest
 from ockam_ref.policies.policy import parse_policy
 from ockam_ref.policies.resources import Resource, ResourceType
 from ockam_ref.policies.subjects import Vouched
+from ockam_ref.routing import access_control
 from ockam_ref.routing.access_control import (
     ALLOW_ALL,
     DENY_ALL,
@@ -254,6 +255,25 @@ def test_the_policy_of_a_resource_is_looked_up_at_every_message() -> None:
     assert asked(control, knowledge, FROM_ALICE) == "policy"
     knowledge.policies.remove_for_resource("outlet")
     assert asked(control, knowledge, FROM_ALICE) is None
+
+
+@pytest.mark.spec("RT-27")
+def test_a_remembered_answer_counts_only_for_what_it_was_given_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    knowledge = knowing()
+    knowledge.policies.set_for_resource("outlet", parse_policy("role=member"))
+    control = AllowByPolicy(OUTLET, AUTHORITY)
+    assert [asked(control, knowledge, info) for info in (FROM_ALICE, FROM_BOB) * 2] == [None, "policy"] * 2
+    assert len(knowledge.decisions) == 2
+    assert asked(AllowByPolicy(OUTLET), knowledge, FROM_ALICE) == "policy"  # another control
+    knowledge.attributes.store(ALICE, AUTHORITY, Vouched(((b"role", b"guest"),), 1000, 2000))
+    assert asked(control, knowledge, FROM_ALICE) == "policy"
+    knowledge.attributes.store(BOB, AUTHORITY, Vouched(((b"role", b"member"),), 1000, 2000))
+    assert asked(control, knowledge, FROM_BOB) is None
+    knowledge.attributes.revoke(BOB, AUTHORITY, 1000)
+    assert asked(control, knowledge, FROM_BOB) == "policy"
+    monkeypatch.setattr(access_control, "MAX_REMEMBERED_DECISIONS", 2)
+    assert asked(control, knowledge, (channel_local_info(b"c" * 32),)) == "policy"
+    assert len(knowledge.decisions) == 1
 
 
 @pytest.mark.spec("RT-27")
