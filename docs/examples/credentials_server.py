@@ -11,7 +11,7 @@ import sys
 from ockam_ref.asyncio import TCP, Node, Routed
 from ockam_ref.asyncio.home import Home
 from ockam_ref.asyncio.issuers import Issuer
-from ockam_ref.policies.policy import parse_policy
+from ockam_ref.policies.parsing import parse_policy
 from ockam_ref.routing.access_control import AllowByPolicy, AllowOnwardByPolicy
 
 SERVER = bytes.fromhex(

@@ -12,7 +12,7 @@ from ockam_ref.identities.change_history import decode_change_history, verify_ch
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.observations import PeerLearned
 from ockam_ref.policies.expression import Bool
-from ockam_ref.policies.policy import Policy, parse_policy, policy_of
+from ockam_ref.policies.policy import Policy, policy_of
 from ockam_ref.policies.resources import ResourceType
 from ockam_ref.storage.peers import PeerRepository
 from ockam_ref.storage.policies import PolicyRepository, PolicyRow
@@ -165,6 +165,8 @@ class Attachment:
 
 
 def _policy_of_row(row: PolicyRow) -> Policy:
+    from ockam_ref.policies.parsing import parse_policy
+
     try:
         return parse_policy(row.expression)
     except OckamError as error:

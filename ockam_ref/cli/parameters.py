@@ -6,7 +6,7 @@ import click
 
 from ockam_ref.errors import DecodeError, OckamError
 from ockam_ref.identities.identifier import Identifier, parse_identifier
-from ockam_ref.policies.policy import Policy, parse_policy
+from ockam_ref.policies.policy import Policy
 from ockam_ref.relays.names import MAX_NAME_BYTES, is_relay_name
 from ockam_ref.relays.service import REGISTER
 from ockam_ref.wire.address import Address, parse_address
@@ -83,6 +83,8 @@ class PolicyType(click.ParamType[Policy]):
         """Read the rule, or show the place where it cannot be read."""
         if isinstance(value, Policy):
             return value
+        from ockam_ref.policies.parsing import parse_policy
+
         try:
             return parse_policy(value)
         except DecodeError as error:

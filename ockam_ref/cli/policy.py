@@ -16,7 +16,8 @@ from ockam_ref.errors import ErrorCode, MisuseError, OckamError
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.policies.decision import Subject, decide, explain_decision
 from ockam_ref.policies.expression import Str, print_expression
-from ockam_ref.policies.policy import Policy, parse_policy
+from ockam_ref.policies.parsing import parse_policy
+from ockam_ref.policies.policy import Policy
 from ockam_ref.policies.resources import ResourceType
 from ockam_ref.storage.policies import PolicyRow
 

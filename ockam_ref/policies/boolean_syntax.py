@@ -9,11 +9,8 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
 from ockam_ref.errors import ErrorCode
-from ockam_ref.policies.expression import HEX_DIGITS, MAX_DEPTH, Expression, Ident, List, Str
+from ockam_ref.policies.expression import HEX_DIGITS, MAX_DEPTH, SUBJECT, Expression, Ident, List, Str
 from ockam_ref.policies.syntax import MAX_TEXT_LENGTH, PolicySyntaxError
-
-SUBJECT: Final = "subject."
-"""Before the name of every attribute of the subject."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from ockam_ref.policies.boolean_syntax import SUBJECT
 from ockam_ref.policies.evaluation import Names, evaluate
 from ockam_ref.policies.expression import (
     FALSE,
+    SUBJECT,
     TRUE,
     EvaluationError,
     Expression,

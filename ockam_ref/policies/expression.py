@@ -23,6 +23,9 @@ MAX_INT: Final = 2**63 - 1
 OPERATORS: Final = ("and", "or", "not", "if", "<", ">", "=", "!=", "member?", "exists?")
 """What an expression may begin with."""
 
+SUBJECT: Final = "subject."
+"""Before the name of every attribute of the subject."""
+
 
 @dataclass(frozen=True, slots=True)
 class Str:

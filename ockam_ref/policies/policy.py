@@ -1,12 +1,10 @@
-"""A policy: the text that people wrote, what it means, and the function that decides (facts 06 section 5.4)."""
+"""A policy: the text that people wrote, what it means, and the function that decides."""
 
 from dataclasses import dataclass, field
 from typing import Final
 
-from ockam_ref.policies.boolean_syntax import parse_boolean, to_expression
 from ockam_ref.policies.compiled import Compiled, compile_expression
-from ockam_ref.policies.expression import Expression, print_expression
-from ockam_ref.policies.syntax import PolicySyntaxError, parse_expression
+from ockam_ref.policies.expression import Bool, Expression, Ident, List, print_expression
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,30 +27,5 @@ def policy_of(expression: Expression) -> Policy:
     return Policy(print_expression(expression), expression, compile_expression(expression))
 
 
-def parse_policy(text: str) -> Policy:
-    """Read a policy in the short syntax, or else in the full one.
-
-    ``subject.name`` is therefore the attribute ``subject.name``, and ``true`` one that is called so.
-
-    Raises:
-        PolicySyntaxError: it is neither; the error is that of the syntax which could be followed further.
-    """
-    try:
-        expression = to_expression(parse_boolean(text))
-    except PolicySyntaxError as short:
-        try:
-            expression = parse_expression(text)
-        except PolicySyntaxError as full:
-            raise _clearer(text, short, full) from None
-    return Policy(text, expression, compile_expression(expression))
-
-
-HAS_CREDENTIAL: Final = parse_policy("(= subject.has_credential true)")
+HAS_CREDENTIAL: Final = policy_of(List((Ident("="), Ident("subject.has_credential"), Bool(value=True))))
 """The subject has a valid credential of the authority: what guards a resource to which nobody gave a policy."""
-
-
-def _clearer(text: str, short: PolicySyntaxError, full: PolicySyntaxError) -> PolicySyntaxError:
-    looks_full = text.lstrip().startswith("(") or '"' in text
-    if full.offset > short.offset or (full.offset == short.offset and looks_full):
-        return full
-    return short

@@ -7,7 +7,8 @@ from typing import Final, TypeVar
 
 from ockam_ref.errors import DecodeError, MisuseError
 from ockam_ref.identities.identifier import Identifier, parse_identifier
-from ockam_ref.policies.policy import Policy, parse_policy
+from ockam_ref.policies.parsing import parse_policy
+from ockam_ref.policies.policy import Policy
 from ockam_ref.policies.syntax import PolicySyntaxError
 from ockam_ref.recipe.document import Node, Scalar, Table
 from ockam_ref.recipe.place import Place, RecipeError

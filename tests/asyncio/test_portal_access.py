@@ -13,7 +13,7 @@ from ockam_ref.errors import ErrorCode, OckamError
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.local import LocalIdentity
 from ockam_ref.observations import ConnectionClosed, RelayRemoved
-from ockam_ref.policies.policy import parse_policy
+from ockam_ref.policies.parsing import parse_policy
 from ockam_ref.policies.resources import Resource, ResourceType
 from tests.asyncio.conftest import connect, exchange, serve_echo, serving
 from tests.unit.identities.credentials_for_tests import Issuer

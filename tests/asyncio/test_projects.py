@@ -28,7 +28,7 @@ from ockam_ref.errors import ErrorCode, MisuseError, OckamError, VerificationErr
 from ockam_ref.identities.identifier import Identifier
 from ockam_ref.identities.local import LocalIdentity
 from ockam_ref.observations import ConnectionClosed
-from ockam_ref.policies.policy import parse_policy
+from ockam_ref.policies.parsing import parse_policy
 from ockam_ref.routing.access_control import AllowAttributes
 from ockam_ref.wire.route import parse_route
 from tests.asyncio.authorities import Run, Team

@@ -13,7 +13,7 @@ from typing import Final
 from ockam_ref.policies.decision import SUBJECT_MEMO_ENTRIES, Subject, decide, explain_decision
 from ockam_ref.policies.evaluation import evaluate
 from ockam_ref.policies.expression import Str
-from ockam_ref.policies.policy import parse_policy
+from ockam_ref.policies.parsing import parse_policy
 
 LAST_S: Final = 1.0
 """For how long each figure is measured."""

@@ -45,7 +45,8 @@ from ockam_ref.policies.expression import (
     Str,
     print_expression,
 )
-from ockam_ref.policies.policy import parse_policy, policy_of
+from ockam_ref.policies.parsing import parse_policy
+from ockam_ref.policies.policy import policy_of
 from ockam_ref.policies.resources import Policies, Resource, ResourceType
 from ockam_ref.policies.syntax import PolicySyntaxError, parse_expression
 from ockam_ref.wire import cbor

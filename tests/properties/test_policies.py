@@ -46,7 +46,8 @@ from ockam_ref.policies.expression import (
     Str,
     print_expression,
 )
-from ockam_ref.policies.policy import parse_policy, policy_of
+from ockam_ref.policies.parsing import parse_policy
+from ockam_ref.policies.policy import policy_of
 from ockam_ref.policies.syntax import PolicySyntaxError, parse_expression
 
 NAMES: Final = ("a", "b", "c", "subject.a", "subject.role")

@@ -8,7 +8,7 @@ from ockam_ref.events import AccessChecked, AccessLost, PathOffered, PauseChange
 from ockam_ref.guards import GUARD_TIMER
 from ockam_ref.machine import Mailbox, Now
 from ockam_ref.observations import CredentialAccepted, HopExplained, PeerLearned
-from ockam_ref.policies.policy import parse_policy
+from ockam_ref.policies.parsing import parse_policy
 from ockam_ref.policies.resources import Resource, ResourceType
 from ockam_ref.routing.access_control import ALLOW_ALL, DENY_ALL, AllowByPolicy, AllowIdentifiers
 from ockam_ref.wire.address import local

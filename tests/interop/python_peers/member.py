@@ -23,7 +23,8 @@ from ockam_ref.identities.keys import KeyKind, SigningKey, signing_key_from_secr
 from ockam_ref.identities.local import LocalIdentity, open_local_identity
 from ockam_ref.identities.refreshing import RefreshTiming
 from ockam_ref.noise.primitives import KeyPair
-from ockam_ref.policies.policy import Policy, parse_policy
+from ockam_ref.policies.parsing import parse_policy
+from ockam_ref.policies.policy import Policy
 from ockam_ref.routing.access_control import ALLOW_ALL, AccessControl, AllowByPolicy, AllowOnwardByPolicy
 from ockam_ref.wire.address import TCP
 

@@ -9,6 +9,7 @@ RARE = (
     "ockam_ref.links.ble_packets",
     "ockam_ref.links.recovery",
     "ockam_ref.links.udp_endpoint",
+    "ockam_ref.policies.syntax",
     "ockam_ref.portals.udp_inlet",
     "ockam_ref.puncture.initiator",
     "ockam_ref.steady.link",

@@ -4,7 +4,8 @@ import pytest
 
 from ockam_ref.policies.decision import Subject, bind_names, decide, explain_decision
 from ockam_ref.policies.expression import FALSE, TRUE, Int, Str
-from ockam_ref.policies.policy import HAS_CREDENTIAL, Policy, parse_policy, policy_of
+from ockam_ref.policies.parsing import parse_policy
+from ockam_ref.policies.policy import HAS_CREDENTIAL, Policy, policy_of
 from ockam_ref.policies.syntax import PolicySyntaxError
 
 IDENTIFIER = bytes(range(32))

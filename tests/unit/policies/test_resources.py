@@ -2,7 +2,8 @@
 
 import pytest
 
-from ockam_ref.policies.policy import HAS_CREDENTIAL, parse_policy
+from ockam_ref.policies.parsing import parse_policy
+from ockam_ref.policies.policy import HAS_CREDENTIAL
 from ockam_ref.policies.resources import Policies, Resource, ResourceType
 
 OUTLET = Resource("db", ResourceType.TCP_OUTLET)

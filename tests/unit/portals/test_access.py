@@ -8,7 +8,7 @@ from ockam_ref.effects import CloseLink, Effects, Forward, Guard, Report, StopWo
 from ockam_ref.events import AccessLost, LinkClosed
 from ockam_ref.machine import Mailbox
 from ockam_ref.observations import ConnectionClosed
-from ockam_ref.policies.policy import parse_policy
+from ockam_ref.policies.parsing import parse_policy
 from ockam_ref.policies.subjects import Vouched
 from ockam_ref.portals import inlet, outlet, udp_inlet, udp_outlet
 from ockam_ref.portals.inlet import Inlet, InletConnection

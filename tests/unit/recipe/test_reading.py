@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ockam_ref.identities.identifier import Identifier
-from ockam_ref.policies.policy import parse_policy
+from ockam_ref.policies.parsing import parse_policy
 from ockam_ref.policies.resources import ResourceType
 from ockam_ref.recipe import InletEntry, OutletEntry, Place, Recipe, RecipeError, Way, read_recipe, steps_of
 from ockam_ref.wire.address import local

@@ -5,7 +5,7 @@ import pytest
 from ockam_ref.effects import Guard
 from ockam_ref.machine import Mailbox
 from ockam_ref.observations import RelayFailed, RelayRemoved
-from ockam_ref.policies.policy import parse_policy
+from ockam_ref.policies.parsing import parse_policy
 from ockam_ref.policies.resources import Resource, ResourceType
 from ockam_ref.policies.subjects import Vouched
 from ockam_ref.relays.names import MAX_NAMES_PER_OWNER, RESERVED_S, Holding

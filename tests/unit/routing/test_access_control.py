@@ -2,7 +2,7 @@
 
 import pytest
 
-from ockam_ref.policies.policy import parse_policy
+from ockam_ref.policies.parsing import parse_policy
 from ockam_ref.policies.resources import Resource, ResourceType
 from ockam_ref.policies.subjects import Vouched
 from ockam_ref.routing import access_control
