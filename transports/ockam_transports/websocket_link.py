@@ -7,9 +7,7 @@ for a WebSocket too, because every byte goes through one.
 
 import asyncio
 import ssl
-from collections import deque
 from collections.abc import Callable, Iterable
-from enum import Enum, auto
 from typing import Final
 
 from websockets.client import ClientProtocol
@@ -21,7 +19,7 @@ from websockets.server import ServerProtocol
 
 from ockam_ref.machine import LinkId
 from ockam_transports.base import Chunk, LinkHost
-from ockam_transports.stream_socket import StreamSocketLink
+from ockam_transports.layered_link import LayeredLink, Phase
 from ockam_transports.tls_stream import TlsStream, describe_tls
 
 MAX_PACKET_BYTES: Final = 16_777_216
@@ -48,17 +46,9 @@ MAX_UNREAD_PONGS: Final = 1000
 _ORDERLY: Final = (CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY, CloseCode.NO_STATUS_RCVD)
 
 
-class _Phase(Enum):
-    OPENING = auto()
-    OPEN = auto()
-    CLOSING = auto()  # the host has let go of the link
-    ENDED = auto()  # the host was told that the link is gone, or never knew of it
+class WebSocketLink(LayeredLink):
+    """A link of packets on a WebSocket.
 
-
-class WebSocketLink:
-    """A link of packets on a WebSocket; without a stream it is still connecting.
-
-    ``on_open`` is called once when the handshake has succeeded, and then nothing is read before ``start_reading``.
     ``path`` is the only path that a server answers to, any where it is empty.
     """
 
@@ -76,94 +66,34 @@ class WebSocketLink:
         on_fail: Callable[[str], None],
         path: str = "",
     ) -> None:
-        self.id = link
-        self._host = host
+        super().__init__(link, host, loop=loop, on_open=on_open, on_fail=on_fail)
         self._protocol = protocol
         self._tls = tls
-        self._loop = loop
-        self._on_open = on_open
-        self._on_fail = on_fail
         self._path = path
-        self._phase = _Phase.OPENING
-        self._stream: StreamSocketLink | None = None
-        self._early: list[bytes] = []
-        self._early_bytes = 0
-        self._early_asks: list[Callable[[], None]] = []
         self._begun: bytearray | None = None
-        self._held: deque[bytes] = deque()
-        self._ending: Callable[[], None] | None = None
-        self._reading = False
-        self._releasing = False
         self._heard = False
         self._silent_pings = 0
         self._unread_pongs = 0
-        self._timer: asyncio.TimerHandle | None = None
 
     # ---- for the host
-
-    @property
-    def buffered(self) -> int:
-        """How many bytes, those of frames included, were given to the link and have not left this process."""
-        return self._early_bytes + (0 if self._stream is None else self._stream.buffered)
 
     def write(self, chunks: Iterable[Chunk]) -> None:
         """Take one packet, which leaves with the next ``flush``; one that is longer than ``mtu`` does not."""
         packet = b"".join(chunks)
-        if len(packet) > MAX_PACKET_BYTES:  # the other side would have to end the link
-            return
-        if self._phase is _Phase.OPENING:
-            self._early.append(packet)
-            self._early_bytes += len(packet)
-        elif self._phase is _Phase.OPEN and self._protocol.state is State.OPEN:
-            self._protocol.send_binary(packet)
-            self._pump()
-
-    def flush(self) -> None:
-        """Send as much as the socket takes now and arrange for the rest."""
-        if self._stream is not None:
-            self._stream.flush()
-
-    def start_reading(self) -> None:
-        """Begin, or go on, to read."""
-        if self._phase is _Phase.OPEN and self._stream is not None:
-            self._reading = True
-            if not self._held and self._ending is None:
-                self._stream.start_reading()
-            elif not self._releasing:
-                self._releasing = True
-                self._loop.call_soon(self._release)
-
-    def stop_reading(self) -> None:
-        """Leave what comes in where it is."""
-        self._reading = False
-        if self._phase is _Phase.OPEN and self._stream is not None:
-            self._stream.stop_reading()
+        if len(packet) <= MAX_PACKET_BYTES:  # else the other side would have to end the link
+            super().write((packet,))
 
     def finish_sending(self) -> None:
         """Begin to close, which is all that WebSocket has: what the other side sent before it answers is still read."""
-        if self._phase is _Phase.OPENING:
+        if self._phase is Phase.OPENING:
             self._early_asks.append(self.finish_sending)
-        elif self._phase is _Phase.OPEN and self._protocol.state is State.OPEN:
+        elif self._phase is Phase.OPEN and self._protocol.state is State.OPEN:
             self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
             self._pump()
 
-    def report_drained(self) -> None:
-        """Tell the host once all that was written so far has left this process."""
-        if self._phase is _Phase.OPENING:
-            self._early_asks.append(self.report_drained)
-        elif self._phase is _Phase.OPEN and self._stream is not None:
-            self._stream.report_drained()
-
-    def report_relieved(self) -> None:
-        """Tell the host once no more than ``LOW_WATER_BYTES`` wait."""
-        if self._phase is _Phase.OPENING:
-            self._early_asks.append(self.report_relieved)
-        elif self._phase is _Phase.OPEN and self._stream is not None:
-            self._stream.report_relieved()
-
     def close(self) -> None:
         """Send what was written and the closing frame, wait a little for the other side's, then end the stream."""
-        if self._phase in (_Phase.CLOSING, _Phase.ENDED):
+        if self._phase in (Phase.CLOSING, Phase.ENDED):
             return
         was_open = self._let_go()
         if self._stream is None:
@@ -177,43 +107,11 @@ class WebSocketLink:
         else:
             self._end_stream()
 
-    def abort(self) -> None:
-        """Free the socket now."""
-        if self._phase is not _Phase.ENDED:
-            self._let_go()
-            if self._stream is not None:
-                self._stream.abort()
-
-    def _let_go(self) -> bool:
-        """Tell the host nothing more; return whether the link was open."""
-        was_open = self._phase is _Phase.OPEN
-        self._phase = _Phase.CLOSING
-        self._reading = False
-        self._ending = None
-        self._held.clear()
-        self._early.clear()
-        self._early_bytes = 0
-        self._cancel_timer()
-        if self._stream is None:  # the link broke, and the host has not been told yet
-            self._loop.call_soon(self.stream_gone)
-        return was_open
-
     # ---- what the stream below tells, always in a turn of the loop of its own
-
-    def attach(self, stream: StreamSocketLink) -> None:
-        """Know the stream; it may still be connecting."""
-        self._stream = stream
-
-    def give_up(self) -> None:
-        """End a link that the host does not know yet."""
-        self._phase = _Phase.ENDED
-        self._cancel_timer()
-        if self._stream is not None:
-            self._stream.abort()
 
     def begin(self) -> None:
         """Begin the handshakes: the stream is there."""
-        if self._phase is not _Phase.OPENING or self._stream is None:
+        if self._phase is not Phase.OPENING or self._stream is None:
             return
         self._timer = self._loop.call_later(
             OPEN_TIMEOUT_S, self._fail, f"no WebSocket handshake within {OPEN_TIMEOUT_S:g} s"
@@ -254,45 +152,12 @@ class WebSocketLink:
         if fault is not None:
             self._fail(_describe(fault))
 
-    def stream_failed(self, reason: str) -> None:
-        """The stream could not be opened."""
-        self._stream = None
-        if self._phase is _Phase.OPENING:
-            self._phase = _Phase.ENDED
-            self._on_fail(reason)
-
-    def stream_drained(self) -> None:
-        """The answer to ``report_drained``."""
-        if self._phase is _Phase.OPEN:
-            self._host.link_drained(self.id)
-
-    def stream_relieved(self) -> None:
-        """The answer to ``report_relieved``."""
-        if self._phase is _Phase.OPEN:
-            self._host.link_relieved(self.id)
-
     def stream_finished(self) -> None:
         """The other side has ended its direction of the stream."""
-        if self._phase is _Phase.CLOSING:
+        if self._phase is Phase.CLOSING:
             self._end_stream()
         elif self._protocol.close_rcvd is None:
             self._fail("the other side hung up")
-
-    def stream_closed(self, reason: str) -> None:
-        """The stream broke and is gone."""
-        self._stream = None
-        if self._phase is _Phase.CLOSING:
-            self.stream_gone()
-        else:
-            self._fail(reason)
-
-    def stream_gone(self) -> None:
-        """The stream has freed everything."""
-        self._stream = None
-        self._cancel_timer()
-        if self._phase is _Phase.CLOSING:
-            self._phase = _Phase.ENDED
-            self._host.link_gone(self.id)
 
     # ---- the handshake
 
@@ -314,25 +179,18 @@ class WebSocketLink:
             self._pump()
             self._fail(f"a client asked for {request.path}")
 
-    def _opened(self) -> None:
-        if self._stream is None or self._phase is not _Phase.OPENING:
-            return
-        self._phase = _Phase.OPEN
-        self._cancel_timer()
-        self._stream.stop_reading()
-        self._pump()
-        early, self._early, self._early_bytes = self._early, [], 0
-        for packet in early:
-            self.write((packet,))
-        for ask in self._early_asks:
-            ask()
-        self._early_asks.clear()
-        self._timer = self._loop.call_later(PING_EVERY_S, self._ping)
-        self._on_open(self)
-        if not self._reading and self._phase is _Phase.OPEN:
-            self._stream.watch()
-
     # ---- an open link
+
+    def _opened(self) -> None:
+        was_opening = self._phase is Phase.OPENING
+        super()._opened()
+        if was_opening and self._phase is Phase.OPEN:
+            self._timer = self._loop.call_later(PING_EVERY_S, self._ping)
+
+    def _send(self, data: bytes) -> None:
+        if self._protocol.state is State.OPEN:
+            self._protocol.send_binary(data)
+            self._pump()
 
     def _take(self, frame: Frame) -> None:
         """Take one frame from the other side."""
@@ -340,7 +198,7 @@ class WebSocketLink:
             self._take_close()
         elif frame.opcode is Opcode.PING:  # the state machine has answered it
             self._count_pong()
-        elif frame.opcode is not Opcode.PONG and self._phase is _Phase.OPEN:
+        elif frame.opcode is not Opcode.PONG and self._phase is Phase.OPEN:
             self._take_data(frame)
 
     def _take_data(self, frame: Frame) -> None:
@@ -353,10 +211,7 @@ class WebSocketLink:
             return
         data = bytes(frame.data if self._begun is None else self._begun)
         self._begun = None
-        if self._reading and not self._held:
-            self._host.bytes_received(self.id, data)
-        else:
-            self._held.append(data)
+        self._deliver(data)
 
     def _count_pong(self) -> None:
         if self._stream is None or not self._stream.buffered:
@@ -368,32 +223,13 @@ class WebSocketLink:
 
     def _take_close(self) -> None:
         received = self._protocol.close_rcvd
-        if self._phase is _Phase.CLOSING:
+        if self._phase is Phase.CLOSING:
             self._end_stream()
         elif received is not None and received.code in _ORDERLY:
             self._end_when_read(lambda: self._host.link_finished(self.id))
         else:
             self._pump()
             self._fail(f"the other side closed the connection with an error: {received}")
-
-    def _release(self) -> None:
-        """Hand over what came in while the host did not read, then what ended the link, or go on reading."""
-        self._releasing = False
-        while self._held and self._reading:
-            self._host.bytes_received(self.id, self._held.popleft())
-        if self._phase is not _Phase.OPEN or self._held:
-            return
-        if self._ending is not None:
-            ending, self._ending = self._ending, None
-            ending()
-        elif self._reading and self._stream is not None:
-            self._stream.start_reading()
-
-    def _end_when_read(self, ending: Callable[[], None]) -> None:
-        if self._held:
-            self._ending = ending
-        else:
-            ending()
 
     def _ping(self) -> None:
         if self._stream is None or self._protocol.state is not State.OPEN:
@@ -411,7 +247,6 @@ class WebSocketLink:
         self._timer = self._loop.call_later(PING_EVERY_S, self._ping)
 
     def _pump(self) -> None:
-        """Move what the state machines want to send into the stream."""
         stream = self._stream
         data = self._protocol.data_to_send()
         if stream is None:
@@ -435,24 +270,14 @@ class WebSocketLink:
                 self._stream.write((self._tls.to_send(),))
             self._stream.close()
 
-    def _fail(self, reason: str) -> None:
-        """The link cannot go on: end its stream, and tell the host unless it has let go of the link."""
-        phase = self._phase
+    def _break(self) -> None:
         self._end_stream()
-        if phase is _Phase.OPENING:
-            self._phase = _Phase.ENDED
-            self._on_fail(reason)
-        elif phase is _Phase.OPEN and self._ending is None:
-            self._end_when_read(lambda: self._tell_closed(reason))
 
-    def _tell_closed(self, reason: str) -> None:
-        self._phase = _Phase.ENDED
-        self._host.link_closed(self.id, reason)
-
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _fail(self, reason: str) -> None:
+        if self._ending is None:
+            super()._fail(reason)
+        else:  # the other side has closed the link in good order, and the host will hear of that
+            self._end_stream()
 
 
 def _describe(fault: Exception) -> str:
