@@ -5,7 +5,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any, Final
 
 import pytest
@@ -132,8 +132,9 @@ def test_crafted_datagrams(implementation_name: str, implementation: ByName) -> 
     there = (host, int(port))
     last = cut_message(1, encode_transport_message(TransportMessage((local("echo"),), (local("app"),), b"\x04last")))
     found, expected = {}, {}
-    for script in SCRIPTS:
-        with plain_socket() as asking, plain_socket() as ending:
+    with ExitStack() as stack:  # a port that is used again would go on with the numbers of the one before
+        for script in SCRIPTS:
+            asking, ending = (stack.enter_context(plain_socket()) for _ in range(2))
             for datagram in script["datagrams"]:
                 asking.sendto(bytes.fromhex(datagram), there)
             ending.sendto(last[0], there)
