@@ -28,16 +28,10 @@ from ockam_ref.asyncio.handles import (
     UdpInlet,
     WorkerHandle,
 )
+from ockam_ref.asyncio.inlet_session import InletSession
 from ockam_ref.asyncio.node import Node
-from ockam_ref.asyncio.sessions import (
-    InletSession,
-    OutletSession,
-    RelaySession,
-    SessionEvent,
-    WayLost,
-    WayMoved,
-    WayRestored,
-)
+from ockam_ref.asyncio.outlet_session import OutletSession, RelaySession
+from ockam_ref.asyncio.session import SessionEvent, WayLost, WayMoved, WayRestored
 from ockam_ref.asyncio.watching import Stream
 from ockam_ref.asyncio.workers import Routed, Worker
 from ockam_ref.wire.address import BLE, TCP, UDP, UDS, WS

@@ -1,5 +1,6 @@
 """Where a channel gets the credential that it presents (facts 03 section 6)."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -10,19 +11,19 @@ Subscriber: TypeAlias = Callable[[bytes], None]
 """Is called with each new credential."""
 
 
-class CredentialRetriever:
+class CredentialRetriever(ABC):
     """Base of the retrievers: supplies a node's own credential, and tells subscribers of each new one."""
 
     def __init__(self) -> None:
         self._subscribers: dict[Subscriber, None] = {}
 
+    @abstractmethod
     async def retrieve(self) -> bytes:
         """Return the credential to present now.
 
         Raises:
             OckamError: ``NO_CREDENTIAL``, there is none; what a fetch raises.
         """
-        raise NotImplementedError
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Call it with each credential from now on that replaces another.
@@ -44,7 +45,7 @@ class CredentialRetriever:
             raise MisuseError(ErrorCode.MISUSE, "this one has not subscribed to the retriever")
         del self._subscribers[subscriber]
 
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027  # most have nothing to end
         """Fetch no more."""
 
     async def __aenter__(self) -> Self:

@@ -11,9 +11,10 @@ from ockam_ref.asyncio.carried import Streams
 from ockam_ref.asyncio.handles import NodeListener, SecureChannelListener
 from ockam_ref.asyncio.home import Home
 from ockam_ref.asyncio.hops import Flow
+from ockam_ref.asyncio.inlet_session import InletSession
 from ockam_ref.asyncio.node import Node
+from ockam_ref.asyncio.outlet_session import RelaySession
 from ockam_ref.asyncio.projects import Membership, enroll, project_of
-from ockam_ref.asyncio.sessions import InletSession, RelaySession
 from ockam_ref.authority.tickets import AnyTicket, decode_ticket
 from ockam_ref.channels.trust import TRUST_EVERYONE
 from ockam_ref.errors import ErrorCode, MisuseError, OckamError

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import pytest
 
-from ockam_ref.asyncio import InletSession, Node, OutletSession, WayLost, WayRestored, sessions
+from ockam_ref.asyncio import InletSession, Node, OutletSession, WayLost, WayRestored, inlet_session, outlet_session
 from ockam_ref.channels.trust import TrustIdentifiers
 from ockam_ref.errors import ErrorCode, MisuseError, OckamError
 from ockam_ref.observations import ConnectionClosed, ConnectionOpened
@@ -161,8 +161,8 @@ def test_an_outlet_that_answers_nothing_makes_the_way_suspect(run: Run) -> None:
 
 
 def test_an_outlet_node_that_comes_back_late_is_found_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "CHANNEL_TIMEOUT_S", 0.2)
-    monkeypatch.setattr(sessions, "HANDSHAKE_AGAIN_S", 0.05)
+    monkeypatch.setattr(inlet_session, "CHANNEL_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(inlet_session, "HANDSHAKE_AGAIN_S", 0.05)
 
     async def main() -> None:
         async with serving(serve_echo) as target, Scene(target.address, pong_timeout_s=0.1) as scene:
@@ -182,7 +182,7 @@ def test_an_outlet_node_that_comes_back_late_is_found_again(run: Run, monkeypatc
 
 @pytest.mark.spec("HOST-22")
 def test_ways_that_are_only_suspected_keep_their_connections(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "MAX_RETIRED_WAYS", 1)
+    monkeypatch.setattr(inlet_session, "MAX_RETIRED_WAYS", 1)
 
     async def main() -> None:
         async with serving(serve_echo) as target, Scene(target.address, pong_timeout_s=0.05) as scene:
@@ -275,8 +275,9 @@ def test_a_hub_that_cannot_be_reached_at_first_is_an_error(run: Run) -> None:
 
 
 def test_a_hub_that_is_none_is_an_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "REGISTER_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(sessions, "CHANNEL_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(outlet_session, "REGISTER_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(inlet_session, "CHANNEL_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(outlet_session, "CHANNEL_TIMEOUT_S", 0.05)
 
     async def main() -> None:
         async with Node.create() as node, Node.create() as other:
@@ -312,7 +313,7 @@ def test_an_untrusted_outlet_is_refused(run: Run) -> None:
 
 
 def test_handshakes_beside_each_other_leave_one_channel(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "HANDSHAKE_AGAIN_S", 0.02)
+    monkeypatch.setattr(inlet_session, "HANDSHAKE_AGAIN_S", 0.02)
 
     async def main() -> None:
         async with hub() as address, Node.create() as outlet_node, Node.create() as node:
@@ -335,7 +336,7 @@ def test_handshakes_beside_each_other_leave_one_channel(run: Run, monkeypatch: p
 
 @pytest.mark.spec("HOST-20")
 def test_two_handshakes_that_end_together_leave_one_channel(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "HANDSHAKE_AGAIN_S", 0)
+    monkeypatch.setattr(inlet_session, "HANDSHAKE_AGAIN_S", 0)
 
     class Channel:
         closed = False

@@ -18,9 +18,10 @@ SOMEBODY = "I" + "5a" * 32
 NOWHERE = "127.0.0.1:1"
 
 IMPATIENT = """
-from ockam_ref.asyncio import sessions
+from ockam_ref.asyncio import inlet_session, outlet_session
 from ockam_ref.cli.main import main
-sessions.REGISTER_TIMEOUT_S = sessions.CHANNEL_TIMEOUT_S = 0.5
+inlet_session.CHANNEL_TIMEOUT_S = 0.5
+outlet_session.REGISTER_TIMEOUT_S = outlet_session.CHANNEL_TIMEOUT_S = 0.5
 main(prog_name="ockam-ref")
 """
 

@@ -14,7 +14,7 @@ from ockam_ref.asyncio.credentials import (
     CredentialKey,
     RemoteRetriever,
 )
-from ockam_ref.asyncio.retrieving import CredentialRetriever, MemoryRetriever, credential_of
+from ockam_ref.asyncio.retrieving import MemoryRetriever, credential_of
 from ockam_ref.errors import ErrorCode, MisuseError, OckamError, VerificationError
 from ockam_ref.identities.change_history import VerifiedIdentity, create_identity, rotate_identity
 from ockam_ref.identities.credentials import issue_credential, unverified_credential_data
@@ -150,11 +150,6 @@ def test_memory_gives_what_it_has() -> None:
         assert await credential_of(None) is None
 
     run(main())
-
-
-def test_the_base_has_nothing() -> None:
-    with pytest.raises(NotImplementedError):
-        run(CredentialRetriever().retrieve())  # type: ignore[arg-type]
 
 
 @pytest.mark.spec("CRED-22")
